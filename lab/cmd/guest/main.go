@@ -1,0 +1,131 @@
+// Command guest boots one guest with the module and the daemon in it and runs
+// the guest tests, or any one program, for finding out by hand:
+//
+//	go run ./lab/cmd/guest -kernel 6.1.176 -run 'Failover/NAT'
+//	go run ./lab/cmd/guest -- sh -c 'insmod /lib/modules/ssyncp.ko; dmesg'
+//
+// It fails where the program does, and where the guest's kernel warns.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/ssyncp/ssyncp/lab/build"
+	"github.com/ssyncp/ssyncp/lab/image"
+	"github.com/ssyncp/ssyncp/lab/vm"
+)
+
+type options struct {
+	kernel string
+	module string
+	bare   bool
+	run    string
+	count  int
+	memory int
+	append string
+	limit  time.Duration
+	argv   []string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.kernel, "kernel", "", "`name` in lab/kernels (default: its first)")
+	flag.StringVar(&o.module, "module", "", "ssyncp.ko to take instead of building one")
+	flag.BoolVar(&o.bare, "bare", false, "without the module and the daemon")
+	flag.StringVar(&o.run, "run", ".", "run the guest tests that match this `regexp`")
+	flag.IntVar(&o.count, "count", 1, "run each of them this many times")
+	flag.IntVar(&o.memory, "memory", 0, "of the guest, in `MiB`")
+	flag.StringVar(&o.append, "append", "", "`parameters` for the kernel's command line")
+	flag.DurationVar(&o.limit, "limit", 30*time.Minute, "end the guest after this time")
+	flag.Parse()
+	o.argv = flag.Args()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, o)
+	var exit *vm.ExitError
+	switch {
+	case errors.As(err, &exit):
+		fmt.Fprintln(os.Stderr, "guest:", err)
+		os.Exit(exit.Status)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "guest:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
+	defer cancel()
+
+	began := time.Now()
+	kernel, err := build.FetchKernel(ctx, o.kernel)
+	if err != nil {
+		return err
+	}
+	files, err := o.files(ctx, kernel)
+	if err != nil {
+		return err
+	}
+	directory, err := os.MkdirTemp("", "ssyncp-guest-")
+	if err != nil {
+		return err
+	}
+	initrd := filepath.Join(directory, "initrd")
+	if err := image.Write(ctx, image.Spec{Kernel: kernel, Files: files}, initrd); err != nil {
+		return err
+	}
+	built := time.Now()
+	guest, err := vm.Start(ctx, vm.Config{
+		Name: "guest", Kernel: kernel.Image, Initrd: initrd,
+		Memory: o.memory, Append: o.append, Directory: directory,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "guest: Linux %s: built in %.1f s, booted in %.1f s\n",
+		kernel.Release, built.Sub(began).Seconds(), time.Since(built).Seconds())
+
+	argv := o.argv
+	if len(argv) == 0 {
+		argv = []string{"/bin/guest.test", "-test.v", "-test.run=" + o.run,
+			fmt.Sprintf("-test.count=%d", o.count), fmt.Sprintf("-test.timeout=%v", o.limit)}
+	}
+	err = guest.Run(ctx, vm.Command{Argv: argv, Stdout: os.Stdout, Stderr: os.Stderr})
+	err = errors.Join(err, guest.Stop(ctx), guest.Check())
+	if err != nil {
+		return err // and the console stays, for reading
+	}
+	return os.RemoveAll(directory)
+}
+
+// files builds what the guest gets on top of the base image.
+func (o options) files(ctx context.Context, kernel build.Kernel) (map[string]string, error) {
+	files := make(map[string]string)
+	var err error
+	if len(o.argv) == 0 {
+		if files["/bin/guest.test"], err = build.Test(ctx, "./lab/guest"); err != nil {
+			return nil, err
+		}
+	}
+	if o.bare {
+		return files, nil
+	}
+	if files[image.Daemon], err = build.Program(ctx, "./cmd/ssyncpd"); err != nil {
+		return nil, err
+	}
+	if o.module != "" {
+		files[image.Module] = o.module
+		return files, nil
+	}
+	files[image.Module], err = build.Module(ctx, kernel)
+	return files, err
+}

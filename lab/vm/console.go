@@ -1,0 +1,56 @@
+package vm
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// trouble is how a kernel says that something is wrong with it.
+var trouble = regexp.MustCompile(strings.Join([]string{
+	`WARNING:`, `\bBUG\b`, `Oops`, `KASAN`, `KCSAN`, `UBSAN`, `kmemleak`, `ODEBUG`,
+	`possible circular`, `possible recursive`, `inconsistent lock state`, `suspicious RCU`,
+	`rcu: INFO`, `sleeping function called`, `scheduling while atomic`, `Call Trace`,
+	`general protection`, `[Uu]nable to handle`, `double fault`, `hung_task`, `blocked for more than`,
+	`soft lockup`, `hard LOCKUP`, `refcount_t:`, `list_(add|del) corruption`, `[Kk]ernel panic`,
+	`unregister_netdevice: waiting`, `Out of memory`, `page allocation failure`,
+	`cut here`, `segfault`,
+}, "|"))
+
+// A TroubleError is what a guest's kernel had to say.
+type TroubleError struct {
+	Guest string
+	Log   string   // file with the whole console
+	Lines []string // the first trouble and what follows it
+}
+
+func (e *TroubleError) Error() string {
+	return fmt.Sprintf("vm: %s: trouble on the console (%s):\n%s", e.Guest, e.Log, strings.Join(e.Lines, "\n"))
+}
+
+// Check looks for trouble on the console, all of it since the start: nil, or a
+// *TroubleError.
+func (g *Guest) Check() error {
+	text, err := os.ReadFile(g.config.console())
+	if err != nil {
+		return fmt.Errorf("vm: %s: %w", g.config.Name, err)
+	}
+	if lines := findTrouble(string(text)); lines != nil {
+		return &TroubleError{Guest: g.config.Name, Log: g.config.console(), Lines: lines}
+	}
+	return nil
+}
+
+// shown is how many lines of a console are shown from the first trouble on.
+const shown = 80
+
+func findTrouble(console string) []string {
+	lines := strings.Split(console, "\n")
+	for i, line := range lines {
+		if trouble.MatchString(line) {
+			return lines[i:min(len(lines), i+shown)]
+		}
+	}
+	return nil
+}
