@@ -1,0 +1,176 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// document is the file's shape. Values stay as they came: viper would turn
+// 5 into five nanoseconds and true into the number 1.
+type document struct {
+	SyncID any `mapstructure:"sync_id"`
+	Device struct {
+		Path   any `mapstructure:"path"`
+		Period any `mapstructure:"period"`
+	} `mapstructure:"device"`
+	Multicast struct {
+		Interface any `mapstructure:"interface"`
+		Group     any `mapstructure:"group"`
+		TTL       any `mapstructure:"ttl"`
+		MaxPPS    any `mapstructure:"max_pps"`
+	} `mapstructure:"multicast"`
+	Wire struct {
+		Version any `mapstructure:"version"`
+	} `mapstructure:"wire"`
+	Log struct {
+		Level any `mapstructure:"level"`
+	} `mapstructure:"log"`
+}
+
+// Load reads the file that flags name, the environment and flags, which were
+// made by Flags and parsed. It fails with an *Error that lists everything
+// that is wrong.
+func Load(flags *pflag.FlagSet) (Config, error) {
+	file, err := flags.GetString(fileFlag)
+	if err != nil {
+		return Config{}, fmt.Errorf("config: flags not made by Flags: %w", err)
+	}
+	v := viper.New()
+	for _, k := range keys {
+		v.SetDefault(k.name, k.preset)
+		if err := v.BindPFlag(k.name, flags.Lookup(k.flag())); err != nil {
+			return Config{}, fmt.Errorf("config: %w", err)
+		}
+		if err := v.BindEnv(k.name, k.env()); err != nil {
+			return Config{}, fmt.Errorf("config: %w", err)
+		}
+	}
+	v.SetConfigFile(file)
+	v.SetConfigType("toml")
+	p := &problems{origins: origins{file: file, flags: flags, viper: v}}
+
+	if err := v.ReadInConfig(); err != nil {
+		// Everything may come from the environment and flags, but a file
+		// that was asked for must be there.
+		if !errors.Is(err, fs.ErrNotExist) || flags.Changed(fileFlag) {
+			return Config{}, &Error{Problems: []Problem{unreadable(file, err)}}
+		}
+		p.origins.absent = true
+	}
+	p.unknownKeys()
+	p.unknownEnvironment()
+
+	var doc document
+	if err := v.UnmarshalExact(&doc); err != nil && len(p.list) == 0 {
+		p.list = append(p.list, Problem{Origin: file, Text: err.Error()})
+	}
+	if err := p.err(); err != nil {
+		// The values may be in the wrong place: judge those that are known.
+		p.config(doc)
+		return Config{}, p.err()
+	}
+	cfg := p.config(doc)
+	if err := p.err(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+// unreadable says why a file could not be used, and where it is broken.
+func unreadable(file string, err error) Problem {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return Problem{Origin: file, Text: path.Err.Error() + ": name an existing, readable file with --" + fileFlag}
+	}
+	origin := file
+	var at interface{ Position() (row, column int) }
+	if errors.As(err, &at) {
+		row, column := at.Position()
+		origin = fmt.Sprintf("%s:%d:%d", file, row, column)
+	}
+	var parse viper.ConfigParseError
+	if errors.As(err, &parse) {
+		err = parse.Unwrap()
+	}
+	return Problem{Origin: origin, Text: "not valid TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+}
+
+// unknownKeys refuses what the file holds under no known name.
+func (p *problems) unknownKeys() {
+	all := p.origins.viper.AllKeys()
+	slices.Sort(all)
+	for _, name := range all {
+		if slices.ContainsFunc(keys, func(k key) bool { return k.name == name }) {
+			continue
+		}
+		p.list = append(p.list, Problem{
+			Key:    name,
+			Value:  p.origins.viper.Get(name),
+			Origin: p.origins.file,
+			Text:   "unknown key: " + known(name),
+		})
+	}
+}
+
+// unknownEnvironment refuses variables that look like ours and set nothing:
+// most likely a misspelt key.
+func (p *problems) unknownEnvironment() {
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, envPrefix) ||
+			slices.ContainsFunc(keys, func(k key) bool { return k.env() == name }) {
+			continue
+		}
+		p.list = append(p.list, Problem{
+			Key:    name,
+			Value:  value,
+			Origin: "environment",
+			Text:   "unknown variable: unset it, or name a key as " + keys[1].env() + " does",
+		})
+	}
+}
+
+// known lists the keys that may stand where an unknown one does.
+func known(name string) string {
+	table, _, nested := strings.Cut(name, ".")
+	var near, all []string
+	for _, k := range keys {
+		all = append(all, k.name)
+		if nested && strings.HasPrefix(k.name, table+".") {
+			near = append(near, k.name)
+		}
+	}
+	if near == nil {
+		near = all
+	}
+	return "remove it, or use one of " + strings.Join(near, ", ")
+}
+
+// origins tells where a value came from.
+type origins struct {
+	file   string
+	absent bool
+	flags  *pflag.FlagSet
+	viper  *viper.Viper
+}
+
+func (o origins) of(name string) string {
+	i := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
+	switch k := keys[i]; {
+	case o.flags.Changed(k.flag()):
+		return "flag --" + k.flag()
+	case os.Getenv(k.env()) != "":
+		return "environment " + k.env()
+	case o.absent:
+		return o.file + " (no such file)"
+	default:
+		return o.file
+	}
+}
