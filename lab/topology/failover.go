@@ -1,0 +1,64 @@
+package topology
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/lab/netns"
+)
+
+// Activate sends new packets through a director, as a VRRP takeover would.
+func (lab *Topology) Activate(t testing.TB, d *director.Director) {
+	t.Helper()
+	errs := make(chan error)
+	go func() {
+		errs <- lab.Client.IP(fmt.Sprintf("route replace %v via %v", Virtual, d.Front))
+	}()
+	for _, s := range lab.Servers {
+		go func() { errs <- s.IP(fmt.Sprintf("route replace default via %v", d.Back)) }()
+	}
+	for range 1 + len(lab.Servers) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// Cut takes a director out of the network at once: its cables are pulled, the
+// one to its peers first, so that it cannot say anything more. Together with
+// Daemon.Kill it is a power-off as far as anybody else can see.
+func (lab *Topology) Cut(t testing.TB, d *director.Director) {
+	t.Helper()
+	lab.plugged(t, d.Namespace, false, director.SyncLink, director.FrontLink, director.BackLink)
+}
+
+// Restore plugs a director in again.
+func (lab *Topology) Restore(t testing.TB, d *director.Director) {
+	t.Helper()
+	lab.plugged(t, d.Namespace, true, director.FrontLink, director.BackLink, director.SyncLink)
+}
+
+// CutSync pulls only the cable that directors talk over.
+func (lab *Topology) CutSync(t testing.TB, d *director.Director) {
+	t.Helper()
+	lab.plugged(t, d.Namespace, false, director.SyncLink)
+}
+
+// RestoreSync undoes CutSync.
+func (lab *Topology) RestoreSync(t testing.TB, d *director.Director) {
+	t.Helper()
+	lab.plugged(t, d.Namespace, true, director.SyncLink)
+}
+
+func (lab *Topology) plugged(t testing.TB, node *netns.Namespace, up bool, links ...string) {
+	t.Helper()
+	for _, segment := range links {
+		if err := lab.fabric.SetUp(port(node, segment), up); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
