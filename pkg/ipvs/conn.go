@@ -1,6 +1,7 @@
 package ipvs
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 )
@@ -79,4 +80,12 @@ func (c *Conn) Key() Key {
 		k.PE = c.PEName + "\x00" + string(c.PEData)
 	}
 	return k
+}
+
+// Clone returns a copy that shares no memory with c, to be kept where c is
+// decoded into again.
+func (c *Conn) Clone() Conn {
+	clone := *c
+	clone.PEData = bytes.Clone(c.PEData)
+	return clone
 }

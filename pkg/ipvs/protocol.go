@@ -10,13 +10,11 @@ const (
 	IP   Protocol = 0 // template of a service known by its firewall mark
 	TCP  Protocol = 6
 	UDP  Protocol = 17
-	ESP  Protocol = 50
-	AH   Protocol = 51
 	SCTP Protocol = 132
 )
 
-// String returns the name in /proc/net/ip_vs_conn, or the number where IPVS
-// has no name for it.
+// String returns the name in /proc/net/ip_vs_conn, which is "IP_" and the number
+// where IPVS has none.
 func (p Protocol) String() string {
 	switch p {
 	case IP:
@@ -25,12 +23,8 @@ func (p Protocol) String() string {
 		return "TCP"
 	case UDP:
 		return "UDP"
-	case ESP:
-		return "ESP"
-	case AH:
-		return "AH"
 	case SCTP:
 		return "SCTP"
 	}
-	return strconv.Itoa(int(p))
+	return "IP_" + strconv.Itoa(int(p))
 }

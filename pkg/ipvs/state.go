@@ -97,22 +97,15 @@ func states(p Protocol, template bool) []string {
 }
 
 // StateName returns the name in /proc/net/ip_vs_conn. As there, it is "ERR!"
-// where the number is out of the protocol's range, and "NONE" where the
-// protocol has no states ("ERR!" unless the number is 0).
+// where the number is out of the protocol's range or the protocol has no
+// states, and "NONE" for [IP].
 func StateName(p Protocol, template bool, s State) string {
 	names := states(p, template)
 	switch {
 	case int(s) < len(names):
 		return names[s]
-	case names == nil && s == 0:
+	case names == nil && p == IP:
 		return "NONE"
 	}
 	return "ERR!"
-}
-
-// ValidState reports whether the state is in the range of the protocol, as the
-// kernel's synchronization checks it.
-func ValidState(p Protocol, template bool, s State) bool {
-	names := states(p, template)
-	return int(s) < len(names) || names == nil && s == 0
 }

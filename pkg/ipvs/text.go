@@ -43,7 +43,11 @@ func (c *Conn) AppendTo(b []byte) []byte {
 	}
 	if c.PEName != "" {
 		b = append(b, ' ')
-		b = append(b, c.PEName...)
+		if strconv.CanBackquote(c.PEName) {
+			b = append(b, c.PEName...)
+		} else {
+			b = strconv.AppendQuoteToASCII(b, c.PEName)
+		}
 		b = append(b, ' ')
 		b = strconv.AppendQuoteToASCII(b, string(c.PEData))
 	}

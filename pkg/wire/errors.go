@@ -33,7 +33,7 @@ func (v VersionError) Is(target error) bool { return target == ErrOtherVersion }
 // Why a connection is not taken by [Encoder.Append].
 var (
 	ErrFull              = errors.New("wire: the advert is full")
-	ErrIPv6              = errors.New("wire: version 1 carries IPv4 only")
+	ErrIPv6              = errors.New("wire: not IPv4, and version 1 carries nothing else")
 	ErrFwmarkTemplate    = errors.New("wire: version 1 cannot carry a template of a firewall mark service")
 	ErrPersistenceEngine = errors.New("wire: version 1 cannot carry the data of a persistence engine")
 	ErrOnePacket         = errors.New("wire: a one-packet connection is not synchronized")
