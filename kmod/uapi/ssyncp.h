@@ -280,8 +280,9 @@ struct ssyncp_stats {
 #include <linux/stddef.h>
 #define __ssyncp_assert(e)	static_assert(e)
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#include <assert.h>
 #include <stddef.h>
-#define __ssyncp_assert(e)	_Static_assert(e, #e)
+#define __ssyncp_assert(e)	static_assert(e, #e)
 #else
 #define __ssyncp_assert(e)
 #endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where kernels differ, and nowhere else. Each SSYNCP_HAVE_* is the answer of
+ * a compile-time probe (Kbuild, probes/).
+ */
+#ifndef _SSYNCP_COMPAT_H
+#define _SSYNCP_COMPAT_H
+
+#include <linux/static_call.h>
+
+#include <net/ip_vs.h>
+
+/*
+ * The shape of ip_vs_protocol.state_transition: a prototype to take the type
+ * of, and a definition of a function that calls `orig`, a static call, and
+ * then `behind` with the connection.
+ */
+#ifdef SSYNCP_HAVE_TRANSITION_IPH_LEN
+void ssyncp_transition_sample(struct ip_vs_conn *cp, int direction,
+			      const struct sk_buff *skb,
+			      struct ip_vs_proto_data *pd,
+			      unsigned int iph_len);
+#define SSYNCP_DEFINE_TRANSITION(name, orig, behind)			\
+static void name(struct ip_vs_conn *cp, int direction,			\
+		 const struct sk_buff *skb, struct ip_vs_proto_data *pd,\
+		 unsigned int iph_len)					\
+{									\
+	static_call_cond(orig)(cp, direction, skb, pd, iph_len);	\
+	behind(cp);							\
+}
+#else
+void ssyncp_transition_sample(struct ip_vs_conn *cp, int direction,
+			      const struct sk_buff *skb,
+			      struct ip_vs_proto_data *pd);
+#define SSYNCP_DEFINE_TRANSITION(name, orig, behind)			\
+static void name(struct ip_vs_conn *cp, int direction,			\
+		 const struct sk_buff *skb, struct ip_vs_proto_data *pd)\
+{									\
+	static_call_cond(orig)(cp, direction, skb, pd);			\
+	behind(cp);							\
+}
+#endif
+
+static_assert(__same_type(&ssyncp_transition_sample,
+			  ((struct ip_vs_protocol *)0)->state_transition));
+
+/*
+ * A connection of dest became active or inactive. Newer kernels count all
+ * connections of a dest and derive the inactive ones.
+ */
+static inline void ssyncp_dest_set_active(struct ip_vs_dest *dest, bool active)
+{
+	atomic_add(active ? 1 : -1, &dest->activeconns);
+#ifdef SSYNCP_HAVE_DEST_INACTCONNS
+	atomic_add(active ? -1 : 1, &dest->inactconns);
+#endif
+}
+
+#endif /* _SSYNCP_COMPAT_H */

@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Connections that peers advertised, into IPVS.
+ *
+ * A record is checked twice: its framing, which is the daemon's business and
+ * ends the batch; then what it says, which is a peer's business, and at worst
+ * refuses that record. Nothing of a refused record is applied.
+ *
+ * One rule orders everything: only fresher news is applied. Which of two is
+ * fresher the connection itself knows: its timer runs from its last packet.
+ *
+ * Inserting races with packets: IPVS looks up and hashes without one lock
+ * around both, so a packet that arrives between our lookup and our insert can
+ * make a second entry of the same tuple. The newer one is found first, and the
+ * other one expires. The in-kernel backup thread has the same race.
+ */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "module.h"
+
+#define SSYNCP_WRITE_RECORDS	(SSYNCP_WRITE_MAX / sizeof(struct ssyncp_conn))
+
+/* A record was applied; every other value is a SSYNCP_REFUSED_*. */
+#define SSYNCP_APPLIED		(-1)
+
+struct ssyncp_injector {
+	struct net		*net;
+	struct ssyncp_net	*sn;
+	struct mutex		mutex;		/* all below */
+	void			*batch;
+	struct ssyncp_refusal	*refusals;
+	unsigned int		nr_refusals;
+};
+
+/* A record taken apart, its times in jiffies. */
+struct ssyncp_entry {
+	const struct ssyncp_conn	*conn;
+	const struct ssyncp_seq_option	*seq;
+	const struct ssyncp_pe		*pe;
+	union nf_inet_addr		caddr;
+	union nf_inet_addr		vaddr;
+	union nf_inet_addr		daddr;
+	u32				flags;
+	unsigned long			timeout;	/* 0: unknown */
+	unsigned long			age;
+	bool				template;
+	bool				no_cport;
+};
+
+/* --- framing ----------------------------------------------------------- */
+
+static bool ssyncp_addr_ok(int family, const __u8 *addr)
+{
+	return family != AF_INET || !memchr_inv(addr + 4, 0, 12);
+}
+
+/* Take the record at buf apart: its length, or 0 if the framing is broken. */
+static size_t ssyncp_parse(struct ssyncp_entry *e, const void *buf,
+			   size_t left)
+{
+	const struct ssyncp_conn *rec = buf;
+	size_t len = sizeof(*rec);
+
+	memset(e, 0, sizeof(*e));
+	if (left < sizeof(*rec) || rec->head.len > left ||
+	    rec->head.kind != SSYNCP_KIND_CONN ||
+	    rec->head.options & ~(SSYNCP_OPT_SEQ | SSYNCP_OPT_PE))
+		return 0;
+
+	if (rec->head.options & SSYNCP_OPT_SEQ) {
+		e->seq = buf + len;
+		len += sizeof(*e->seq);
+	}
+	if (rec->head.options & SSYNCP_OPT_PE) {
+		size_t used;
+
+		if (len + sizeof(*e->pe) > rec->head.len)
+			return 0;
+		e->pe = buf + len;
+		used = sizeof(*e->pe) + e->pe->len;
+		if (len + ALIGN(used, SSYNCP_ALIGN) > rec->head.len)
+			return 0;
+		if (!e->pe->len || !e->pe->name[0] ||
+		    e->pe->name[SSYNCP_PE_NAME_MAX - 1] ||
+		    memchr_inv(e->pe->reserved, 0, sizeof(e->pe->reserved)) ||
+		    memchr_inv(buf + len + used, 0,
+			       ALIGN(used, SSYNCP_ALIGN) - used))
+			return 0;
+		len += ALIGN(used, SSYNCP_ALIGN);
+	}
+	if (rec->head.len != len || rec->reserved[0] || rec->reserved[1] ||
+	    !ssyncp_addr_ok(rec->family, rec->caddr) ||
+	    !ssyncp_addr_ok(rec->family, rec->vaddr) ||
+	    !ssyncp_addr_ok(rec->dest_family, rec->daddr))
+		return 0;
+
+	e->conn = rec;
+	memcpy(&e->caddr, rec->caddr, sizeof(e->caddr));
+	memcpy(&e->vaddr, rec->vaddr, sizeof(e->vaddr));
+	memcpy(&e->daddr, rec->daddr, sizeof(e->daddr));
+	return len;
+}
+
+/* --- what a record says ------------------------------------------------ */
+
+static bool ssyncp_family_ok(int family)
+{
+	return family == AF_INET ||
+	       (IS_ENABLED(CONFIG_IP_VS_IPV6) && family == AF_INET6);
+}
+
+/*
+ * An entry without its client port matches any port of that client. Only the
+ * data connection that an FTP server listens for is one.
+ */
+static bool ssyncp_flags_ok(const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+
+	if (rec->flags & IP_VS_CONN_F_ONE_PACKET)
+		return false;
+	if ((rec->flags & IP_VS_CONN_F_FWD_MASK) > IP_VS_CONN_F_BYPASS)
+		return false;
+	if (e->pe && !e->template)
+		return false;
+	if (e->no_cport)
+		return !e->template && !rec->cport &&
+		       rec->protocol == IPPROTO_TCP &&
+		       rec->state == IP_VS_TCP_S_LISTEN &&
+		       (rec->flags & IP_VS_CONN_F_FWD_MASK) ==
+		       IP_VS_CONN_F_MASQ;
+	/* Port 0 without that flag is never found again. */
+	return e->template || rec->cport;
+}
+
+static unsigned long ssyncp_clamp_timeout(struct ssyncp_net *sn, u32 ms)
+{
+	u64 max_ms = (u64)READ_ONCE(ssyncp_max_timeout) * MSEC_PER_SEC;
+
+	if (ms > max_ms) {
+		ssyncp_count(sn, CLAMPED);
+		ms = max_ms;
+	}
+	return msecs_to_jiffies(min_t(u32, ms, U32_MAX >> 1));
+}
+
+static int ssyncp_validate(struct ssyncp_injector *in, struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct ip_vs_protocol *pp;
+
+	e->template = rec->flags & IP_VS_CONN_F_TEMPLATE;
+	e->no_cport = rec->flags & IP_VS_CONN_F_NO_CPORT;
+	e->flags = (rec->flags & IP_VS_CONN_F_BACKUP_MASK) |
+		   IP_VS_CONN_F_SYNC;
+
+	if (!ssyncp_family_ok(rec->family) ||
+	    !ssyncp_family_ok(rec->dest_family))
+		return SSYNCP_REFUSED_FAMILY;
+
+	pp = ip_vs_proto_get(rec->protocol);
+	if (!pp && !(e->template && rec->protocol == IPPROTO_IP))
+		return SSYNCP_REFUSED_PROTOCOL;
+	if (rec->state >= (e->template ? IP_VS_CTPL_S_LAST : pp->num_states))
+		return SSYNCP_REFUSED_STATE;
+	if (!ssyncp_flags_ok(e))
+		return SSYNCP_REFUSED_FLAGS;
+	if (e->template && ssyncp_missing & SSYNCP_MISSING_CT_IN_GET)
+		return SSYNCP_REFUSED_UNRESOLVED;
+	if (e->pe && ssyncp_missing & SSYNCP_MISSING_PE_GETBYNAME)
+		return SSYNCP_REFUSED_UNRESOLVED;
+
+	e->age = msecs_to_jiffies(min_t(u32, rec->age_ms, U32_MAX >> 1));
+	if (rec->timeout_ms) {
+		e->timeout = ssyncp_clamp_timeout(in->sn, rec->timeout_ms);
+		if (e->age >= e->timeout)
+			return SSYNCP_REFUSED_EXPIRED;
+	}
+	return SSYNCP_APPLIED;
+}
+
+/* --- applying ---------------------------------------------------------- */
+
+/* The timeout of a connection whose peer could not say it. Under RCU. */
+static unsigned long ssyncp_own_timeout(struct netns_ipvs *ipvs,
+					const struct ssyncp_entry *e,
+					const struct ip_vs_dest *dest)
+{
+	struct ip_vs_proto_data *pd;
+	struct ip_vs_service *svc;
+
+	if (e->template) {
+		/* In jiffies there; a dest in the trash has no service. */
+		svc = dest ? rcu_dereference(dest->svc) : NULL;
+		return svc && svc->timeout ? svc->timeout : 3 * 60 * HZ;
+	}
+	pd = ip_vs_proto_data_get(ipvs, e->conn->protocol);
+	if (pd && pd->timeout_table)
+		return pd->timeout_table[e->conn->state];
+	return 3 * 60 * HZ;
+}
+
+/*
+ * State, sequence numbers and lifetime of a connection that we hold, under
+ * cp->lock. What is left of LOCAL is cleared: the peer owns it now. DIRTY
+ * stays, as the queue's reference does.
+ */
+static void ssyncp_set(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
+{
+	unsigned long timeout;
+
+	if (e->seq) {
+		cp->in_seq.init_seq = e->seq->in.init_seq;
+		cp->in_seq.delta = e->seq->in.delta;
+		cp->in_seq.previous_delta = e->seq->in.previous_delta;
+		cp->out_seq.init_seq = e->seq->out.init_seq;
+		cp->out_seq.delta = e->seq->out.delta;
+		cp->out_seq.previous_delta = e->seq->out.previous_delta;
+	}
+	cp->state = e->conn->state;
+	cp->old_state = (cp->old_state & SSYNCP_DIRTY) | SSYNCP_KNOWN |
+			e->conn->state;
+	timeout = e->timeout;
+	if (!timeout)
+		timeout = ssyncp_own_timeout(cp->ipvs, e, cp->dest);
+	cp->timeout = timeout;
+	/*
+	 * We hold a reference, so this is not behind the last del_timer() of
+	 * ip_vs_conn_expire(): with it, expiring is put off.
+	 */
+	mod_timer(&cp->timer,
+		  jiffies + (timeout > e->age ? timeout - e->age : 1));
+}
+
+/* May e change cp? Under cp->lock. */
+static int ssyncp_admit(const struct ip_vs_conn *cp,
+			const struct ssyncp_entry *e)
+{
+	unsigned long age = ssyncp_conn_age(cp);
+
+	if (cp->old_state & SSYNCP_LOCAL &&
+	    age < msecs_to_jiffies(READ_ONCE(ssyncp_local_hold_ms)))
+		return SSYNCP_REFUSED_LOCAL_HOLD;
+	if (e->age > age)
+		return SSYNCP_REFUSED_STALE;
+	return SSYNCP_APPLIED;
+}
+
+/* Known with the same dest: bring it up to date. */
+static int ssyncp_update(struct ssyncp_injector *in, struct ip_vs_conn *cp,
+			 const struct ssyncp_entry *e)
+{
+	struct ip_vs_dest *dest;
+	bool learn_cport;
+	int verdict;
+
+	spin_lock_bh(&cp->lock);
+	verdict = ssyncp_admit(cp, e);
+	if (verdict != SSYNCP_APPLIED) {
+		spin_unlock_bh(&cp->lock);
+		return verdict;
+	}
+	/* The reference of cp holds dest. */
+	dest = cp->dest;
+	if ((cp->flags ^ e->flags) & IP_VS_CONN_F_INACTIVE && !e->template &&
+	    dest)
+		ssyncp_dest_set_active(dest,
+				       !(e->flags & IP_VS_CONN_F_INACTIVE));
+	cp->flags = (cp->flags & ~IP_VS_CONN_F_BACKUP_UPD_MASK) |
+		    (e->flags & IP_VS_CONN_F_BACKUP_UPD_MASK);
+	ssyncp_set(cp, e);
+	learn_cport = cp->flags & IP_VS_CONN_F_NO_CPORT && !e->no_cport;
+	spin_unlock_bh(&cp->lock);
+
+	/* An FTP data connection that was known before its client port. */
+	if (learn_cport && !(ssyncp_missing & SSYNCP_MISSING_FILL_CPORT))
+		static_call(ssyncp_fill_cport)(cp, e->conn->cport);
+	/* Its service or real server may have been configured since. */
+	if (!dest && !(ssyncp_missing & SSYNCP_MISSING_TRY_BIND_DEST))
+		static_call(ssyncp_try_bind_dest)(cp);
+	ssyncp_count(in->sn, UPDATED);
+	return SSYNCP_APPLIED;
+}
+
+/*
+ * The real server of e, under RCU. An FTP data connection is not to a port of
+ * its service: it belongs to the real server that the service has for its
+ * control connection, one port above it for active FTP (RFC 959, section 5.2),
+ * the standard port for passive.
+ */
+static struct ip_vs_dest *ssyncp_dest(struct netns_ipvs *ipvs,
+				      const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct ip_vs_dest *dest;
+
+	dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
+					     rec->dest_family, &e->daddr,
+					     rec->dport, &e->vaddr, rec->vport,
+					     rec->protocol, rec->fwmark,
+					     e->flags);
+	if (dest || rec->protocol != IPPROTO_TCP || e->template ||
+	    (rec->flags & IP_VS_CONN_F_FWD_MASK) != IP_VS_CONN_F_MASQ)
+		return dest;
+
+	dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
+					     rec->dest_family, &e->daddr,
+					     htons(ntohs(rec->dport) + 1),
+					     &e->vaddr,
+					     htons(ntohs(rec->vport) + 1),
+					     rec->protocol, rec->fwmark,
+					     e->flags);
+	/* ip_vs_find_dest() takes any high port for one of an FTP service. */
+	if (!dest)
+		dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
+						     rec->dest_family,
+						     &e->daddr, htons(21),
+						     &e->vaddr, htons(21),
+						     rec->protocol,
+						     rec->fwmark, e->flags);
+	return dest;
+}
+
+/* Without its real server, may e be created? */
+static bool ssyncp_unbound_ok(const struct ssyncp_entry *e)
+{
+	u32 method = e->flags & IP_VS_CONN_F_FWD_MASK;
+
+	return READ_ONCE(ssyncp_accept_unbound) && !e->template &&
+	       !e->no_cport && e->conn->family == e->conn->dest_family &&
+	       (method == IP_VS_CONN_F_MASQ || method == IP_VS_CONN_F_DROUTE);
+}
+
+static int ssyncp_fill_pe(struct ip_vs_conn_param *param,
+			  const struct ssyncp_pe *pe)
+{
+	char *data;
+
+	/* Takes a reference to the engine's module. */
+	param->pe = static_call(ssyncp_pe_getbyname)(pe->name);
+	if (!param->pe)
+		return SSYNCP_REFUSED_PE;
+	data = kmemdup(pe + 1, pe->len, GFP_ATOMIC);
+	if (!data)
+		return SSYNCP_REFUSED_NO_MEMORY;
+	param->pe_data = data;
+	param->pe_data_len = pe->len;
+	return SSYNCP_APPLIED;
+}
+
+/* Unknown here: create it. Under RCU, which dest needs. */
+static int ssyncp_create(struct ssyncp_injector *in,
+			 struct ip_vs_conn_param *param,
+			 const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct netns_ipvs *ipvs = param->ipvs;
+	unsigned int max = READ_ONCE(ssyncp_max_conns);
+	struct ip_vs_dest *dest;
+	struct ip_vs_conn *cp;
+
+	if (max && atomic_read(&ipvs->conn_count) >= max)
+		return SSYNCP_REFUSED_TABLE_FULL;
+	if (ssyncp_missing & SSYNCP_MISSING_FIND_DEST)
+		return SSYNCP_REFUSED_UNRESOLVED;
+	dest = ssyncp_dest(ipvs, e);
+	if (!dest && !ssyncp_unbound_ok(e))
+		return SSYNCP_REFUSED_NO_DEST;
+	/* Only now is the timeout of a template known. */
+	if (e->age >= (e->timeout ?: ssyncp_own_timeout(ipvs, e, dest)))
+		return SSYNCP_REFUSED_EXPIRED;
+
+	/* Takes pe_data over, and a module reference of its own to pe. */
+	cp = ip_vs_conn_new(param, rec->dest_family, &e->daddr, rec->dport,
+			    e->flags, dest, rec->fwmark);
+	if (!cp)
+		return SSYNCP_REFUSED_NO_MEMORY;
+	param->pe_data = NULL;
+
+	spin_lock_bh(&cp->lock);
+	/* Hashed already: a packet may have come first, and knows better. */
+	if (!(cp->old_state & SSYNCP_LOCAL)) {
+		ssyncp_set(cp, e);
+		/* As in_pkts of a connection that the kernel would sync. */
+		atomic_set(&cp->in_pkts, sysctl_sync_threshold(ipvs));
+	}
+	spin_unlock_bh(&cp->lock);
+
+	ssyncp_count(in->sn, CREATED);
+	if (!dest)
+		ssyncp_count(in->sn, UNBOUND);
+	__ip_vs_conn_put(cp);
+	return SSYNCP_APPLIED;
+}
+
+/*
+ * Another real server than the one we know: the client's port was used again,
+ * or scheduled elsewhere. The old entry goes, unless the news is only that a
+ * connection, replaced here since, has closed.
+ */
+static int ssyncp_replace(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
+{
+	int verdict;
+
+	spin_lock_bh(&cp->lock);
+	verdict = ssyncp_admit(cp, e);
+	spin_unlock_bh(&cp->lock);
+	if (verdict == SSYNCP_APPLIED && e->flags & IP_VS_CONN_F_INACTIVE)
+		verdict = SSYNCP_REFUSED_CONFLICT;
+	/* As ip_vs_conn_expire_now(): no more than a hint to the timer. */
+	if (verdict == SSYNCP_APPLIED)
+		mod_timer_pending(&cp->timer, jiffies);
+	return verdict;
+}
+
+static int ssyncp_apply_found(struct ssyncp_injector *in,
+			      struct ip_vs_conn *cp,
+			      struct ip_vs_conn_param *param,
+			      const struct ssyncp_entry *e)
+{
+	int verdict;
+
+	if (cp->dport == e->conn->dport && cp->daf == e->conn->dest_family &&
+	    ip_vs_addr_equal(cp->daf, &cp->daddr, &e->daddr))
+		return ssyncp_update(in, cp, e);
+
+	verdict = ssyncp_replace(cp, e);
+	if (verdict != SSYNCP_APPLIED)
+		return verdict;
+	verdict = ssyncp_create(in, param, e);
+	if (verdict == SSYNCP_APPLIED)
+		ssyncp_count(in->sn, REPLACED);
+	return verdict;
+}
+
+static int ssyncp_apply(struct ssyncp_injector *in, struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct ip_vs_conn_param param;
+	struct ip_vs_conn *cp;
+	int verdict;
+
+	verdict = ssyncp_validate(in, e);
+	if (verdict != SSYNCP_APPLIED)
+		return verdict;
+
+	ip_vs_conn_fill_param(net_ipvs(in->net), rec->family, rec->protocol,
+			      &e->caddr, rec->cport, &e->vaddr, rec->vport,
+			      &param);
+	param.pe_data_len = 0;
+
+	rcu_read_lock();
+	if (e->pe) {
+		verdict = ssyncp_fill_pe(&param, e->pe);
+		if (verdict != SSYNCP_APPLIED)
+			goto out;
+	}
+	cp = e->template ? static_call(ssyncp_ct_in_get)(&param) :
+			   ip_vs_conn_in_get(&param);
+	if (cp) {
+		verdict = ssyncp_apply_found(in, cp, &param, e);
+		__ip_vs_conn_put(cp);
+	} else {
+		verdict = ssyncp_create(in, &param, e);
+	}
+out:
+	/* What ip_vs_conn_new() has not taken. */
+	kfree(param.pe_data);
+	ip_vs_pe_put(param.pe);
+	rcu_read_unlock();
+	return verdict;
+}
+
+/* --- the device's side ------------------------------------------------- */
+
+static void ssyncp_refuse(struct ssyncp_injector *in, u32 index, u32 reason)
+{
+	struct ssyncp_refusal *refusal = &in->refusals[in->nr_refusals++];
+
+	refusal->index = index;
+	refusal->reason = reason;
+	ssyncp_count_refused(in->sn, reason);
+}
+
+static ssize_t ssyncp_write_batch(struct ssyncp_injector *in, size_t count)
+{
+	struct ssyncp_entry e;
+	size_t len, done = 0;
+	int verdict;
+	u32 i;
+
+	in->nr_refusals = 0;
+	for (i = 0; done < count; i++) {
+		len = ssyncp_parse(&e, in->batch + done, count - done);
+		if (!len) {
+			ssyncp_count(in->sn, WRITE_MALFORMED);
+			return done ? done : -EINVAL;
+		}
+		verdict = ssyncp_apply(in, &e);
+		if (verdict != SSYNCP_APPLIED)
+			ssyncp_refuse(in, i, verdict);
+		done += len;
+		cond_resched();
+		if (fatal_signal_pending(current))
+			break;
+	}
+	return done;
+}
+
+ssize_t ssyncp_injector_write(struct ssyncp_injector *in,
+			      const char __user *buf, size_t count)
+{
+	ssize_t done;
+
+	if (!count)
+		return 0;
+	if (count > SSYNCP_WRITE_MAX)
+		return -EMSGSIZE;
+	if (mutex_lock_interruptible(&in->mutex))
+		return -ERESTARTSYS;
+	ssyncp_count(in->sn, WRITE_CALLS);
+	/* Copied once: what was checked is what is applied. */
+	if (copy_from_user(in->batch, buf, count))
+		done = -EFAULT;
+	else
+		done = ssyncp_write_batch(in, count);
+	mutex_unlock(&in->mutex);
+	return done;
+}
+
+long ssyncp_injector_refusals(struct ssyncp_injector *in,
+			      struct ssyncp_refusals *req)
+{
+	struct ssyncp_refusal __user *to = u64_to_user_ptr(req->entries);
+	long err = 0;
+	u32 n;
+
+	if (mutex_lock_interruptible(&in->mutex))
+		return -ERESTARTSYS;
+	n = min(req->count, in->nr_refusals);
+	if (copy_to_user(to, in->refusals, n * sizeof(*to)))
+		err = -EFAULT;
+	req->count = in->nr_refusals;
+	mutex_unlock(&in->mutex);
+	return err;
+}
+
+struct ssyncp_injector *ssyncp_injector_open(struct net *net)
+{
+	struct ssyncp_injector *in;
+
+	in = kzalloc(sizeof(*in), GFP_KERNEL_ACCOUNT);
+	if (!in)
+		return ERR_PTR(-ENOMEM);
+	in->batch = kvmalloc(SSYNCP_WRITE_MAX, GFP_KERNEL_ACCOUNT);
+	in->refusals = kvmalloc_array(SSYNCP_WRITE_RECORDS,
+				      sizeof(*in->refusals),
+				      GFP_KERNEL_ACCOUNT);
+	if (!in->batch || !in->refusals) {
+		ssyncp_injector_close(in);
+		return ERR_PTR(-ENOMEM);
+	}
+	in->net = net;
+	in->sn = ssyncp_net(net);
+	mutex_init(&in->mutex);
+	return in;
+}
+
+void ssyncp_injector_close(struct ssyncp_injector *in)
+{
+	kvfree(in->refusals);
+	kvfree(in->batch);
+	kfree(in);
+}
