@@ -15,5 +15,6 @@ modprobe -a virtio_pci virtio_net 2>/dev/null
 /sbin/ip link set lo up
 
 # The shell stays the first process: it waits for orphans while the agent runs.
+ulimit -n 65536
 agent /dev/ttyS1
 poweroff -f

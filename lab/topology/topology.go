@@ -1,20 +1,20 @@
 // Package topology builds the network of a guest test: a client, directors and
 // real servers, each in a network namespace of its own, on three segments.
 //
-//	                  10.0.1.0/24 front
-//	     -----+---------+---------+---------+-----
-//	          |         |         |         |
-//	        .2|      .11|      .12|       .1|
-//	     +----+---+ +---+---+ +---+---+ +---+----+
-//	     | client | | dir A | | dir B | | fabric |
-//	     +--------+ +-+---+-+ +-+---+-+ +---+----+
-//	               .11|   |  .12|   |     .1|
-//	                  |   +-----|---+-------|----- 10.0.3.0/24 sync
-//	     -------+-----+-----+---+-------+---+-----
-//	         .21|        .22|
-//	     +------+---+ +-----+----+
-//	     | server 1 | | server 2 |   10.0.2.0/24 back
-//	     +----------+ +----------+
+//	             10.0.1.0/24 front
+//	-----+---------+---------+---------+-----
+//	     |         |         |         |
+//	   .2|      .11|      .12|       .1|
+//	+----+---+ +---+---+ +---+---+ +---+----+
+//	| client | | dir A | | dir B | | fabric |
+//	+--------+ +-+---+-+ +-+---+-+ +---+----+
+//	          .11|   |  .12|   |     .1|
+//	             |   +-----|---+-------|----- 10.0.3.0/24 sync
+//	-------+-----+-----+---+-------+---+-----
+//	    .21|        .22|
+//	+------+---+ +-----+----+
+//	| server 1 | | server 2 |   10.0.2.0/24 back
+//	+----------+ +----------+
 //
 // The virtual address is on every director and, for DR and TUN, on the servers'
 // loopback; none of them answers ARP for it. What a failover moves is routes:

@@ -1,10 +1,13 @@
-// Command guest boots one guest with the module and the daemon in it and runs
-// the guest tests, or any one program, for finding out by hand:
+// Command guest boots one guest with the module and the daemon in it and runs a
+// program there. It fails where the program does, and where the guest's kernel
+// has something to say that it should not:
 //
-//	go run ./lab/cmd/guest -kernel 6.1.176 -run 'Failover/NAT'
 //	go run ./lab/cmd/guest -- sh -c 'insmod /lib/modules/ssyncp.ko; dmesg'
 //
-// It fails where the program does, and where the guest's kernel warns.
+// With -put the program comes from this machine, which is how `go test` runs
+// tests in a guest:
+//
+//	go test -v -exec 'guest -put -kernel 6.1.176' -run Failover ./lab/guest
 package main
 
 import (
@@ -14,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -27,8 +31,7 @@ type options struct {
 	kernel string
 	module string
 	bare   bool
-	run    string
-	count  int
+	put    bool
 	memory int
 	append string
 	limit  time.Duration
@@ -40,13 +43,16 @@ func main() {
 	flag.StringVar(&o.kernel, "kernel", "", "`name` in lab/kernels (default: its first)")
 	flag.StringVar(&o.module, "module", "", "ssyncp.ko to take instead of building one")
 	flag.BoolVar(&o.bare, "bare", false, "without the module and the daemon")
-	flag.StringVar(&o.run, "run", ".", "run the guest tests that match this `regexp`")
-	flag.IntVar(&o.count, "count", 1, "run each of them this many times")
+	flag.BoolVar(&o.put, "put", false, "put the program into the guest first: it is a static one of this machine")
 	flag.IntVar(&o.memory, "memory", 0, "of the guest, in `MiB`")
 	flag.StringVar(&o.append, "append", "", "`parameters` for the kernel's command line")
-	flag.DurationVar(&o.limit, "limit", 30*time.Minute, "end the guest after this time")
+	flag.DurationVar(&o.limit, "limit", time.Hour, "end the guest after this time")
 	flag.Parse()
-	o.argv = flag.Args()
+	if o.argv = flag.Args(); len(o.argv) == 0 {
+		fmt.Fprintln(os.Stderr, "usage: guest [flags] PROGRAM [ARGUMENT...]")
+		flag.PrintDefaults()
+		os.Exit(2)
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -94,12 +100,7 @@ func run(ctx context.Context, o options) error {
 	fmt.Fprintf(os.Stderr, "guest: Linux %s: built in %.1f s, booted in %.1f s\n",
 		kernel.Release, built.Sub(began).Seconds(), time.Since(built).Seconds())
 
-	argv := o.argv
-	if len(argv) == 0 {
-		argv = []string{"/bin/guest.test", "-test.v", "-test.run=" + o.run,
-			fmt.Sprintf("-test.count=%d", o.count), fmt.Sprintf("-test.timeout=%v", o.limit)}
-	}
-	err = guest.Run(ctx, vm.Command{Argv: argv, Stdout: os.Stdout, Stderr: os.Stderr})
+	err = guest.Run(ctx, vm.Command{Argv: o.argv, Stdout: os.Stdout, Stderr: os.Stderr})
 	err = errors.Join(err, guest.Stop(ctx), guest.Check())
 	if err != nil {
 		return err // and the console stays, for reading
@@ -111,10 +112,10 @@ func run(ctx context.Context, o options) error {
 func (o options) files(ctx context.Context, kernel build.Kernel) (map[string]string, error) {
 	files := make(map[string]string)
 	var err error
-	if len(o.argv) == 0 {
-		if files["/bin/guest.test"], err = build.Test(ctx, "./lab/guest"); err != nil {
-			return nil, err
-		}
+	if o.put {
+		inside := path.Join("/bin", filepath.Base(o.argv[0]))
+		files[inside] = o.argv[0]
+		o.argv[0] = inside
 	}
 	if o.bare {
 		return files, nil

@@ -1,0 +1,37 @@
+package guest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The kernel's own modules that the tests use without IPVS or the network
+// asking for them.
+var modules = []string{"ip_vs", "ip_vs_rr", "ip_vs_wlc", "ipip", "veth", "bridge"}
+
+func TestMain(m *testing.M) {
+	if !inGuest() {
+		fmt.Println("guest tests run in a guest: make guest")
+		os.Exit(0)
+	}
+	if out, err := exec.Command("/sbin/modprobe", append([]string{"-a"}, modules...)...).CombinedOutput(); err != nil {
+		fmt.Printf("modprobe: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// inGuest reports whether the machine booted with the lab's image, so that the
+// tests cannot touch the network of anything else.
+func inGuest() bool {
+	text, err := os.ReadFile("/proc/1/cmdline")
+	return err == nil && strings.Contains(string(text), "/init") && exists("/bin/agent")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
