@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 
@@ -40,4 +41,47 @@ func encode(t testing.TB, syncID uint8, list []ipvs.Conn) []byte {
 		}
 	}
 	return e.Finish()
+}
+
+// layOut builds the advert of conns(n, flags) octet by octet from the layout,
+// not by the encoder.
+func layOut(n int, flags uint16, syncID uint8) []byte {
+	frame := []byte{byte(n), syncID, 0, 0, 0, 0, 0, 0}
+	for i := range n {
+		cport := 40000 + i
+		frame = append(frame,
+			0, 6, byte(cport>>8), byte(cport), 0, 80, 0x1f, 0x90,
+			192, 0, 2, byte(i),
+			198, 51, 100, 1,
+			10, 0, byte(i), 1,
+			byte(flags>>8), byte(flags), 0, byte(i%11))
+		if flags&0x0600 != 0 {
+			frame = append(frame,
+				0, 0, 0, byte(i), 0, 0, 0, 1, 0, 0, 0, 2,
+				byte(i), 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4)
+		}
+	}
+	frame[2], frame[3] = byte(len(frame)>>8), byte(len(frame))
+	return seal(frame)
+}
+
+// seal sets the checksum, 16 bits at a time as RFC 1071 describes it.
+func seal(frame []byte) []byte {
+	if len(frame) < 8 {
+		return frame
+	}
+	frame[6], frame[7] = 0, 0
+	var s uint32
+	for i, octet := range frame {
+		if i%2 == 0 {
+			s += uint32(octet) << 8
+		} else {
+			s += uint32(octet)
+		}
+	}
+	for s>>16 != 0 {
+		s = s>>16 + s&0xffff
+	}
+	binary.BigEndian.PutUint16(frame[6:], ^uint16(s))
+	return frame
 }
