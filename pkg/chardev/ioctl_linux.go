@@ -1,0 +1,55 @@
+package chardev
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// struct ssyncp_attach.
+type attachArg struct {
+	abiVersion uint32
+	mode       uint32
+	flags      uint32
+	lingerMS   uint32
+	watermark  uint32
+	reserved   [3]uint32
+}
+
+// attachOwned is SSYNCP_ATTACH_OWNED.
+const attachOwned = 0x01
+
+// struct ssyncp_refusals. entries is the address of count Refusal.
+type refusalsArg struct {
+	entries  uint64
+	count    uint32
+	reserved uint32
+}
+
+// struct ssyncp_stats.
+type statsArg struct {
+	size       uint32
+	abiVersion uint32
+	state      uint32
+	missing    uint32
+	queueLen   uint32
+	connCount  uint32
+	counter    [Counters]uint64
+}
+
+// Requests: _IOWR(SSYNCP_IOC_MAGIC, number, struct).
+const (
+	iocMagic    = 0xb7
+	iocAttach   = 3<<30 | unsafe.Sizeof(attachArg{})<<16 | iocMagic<<8 | 1
+	iocRefusals = 3<<30 | unsafe.Sizeof(refusalsArg{})<<16 | iocMagic<<8 | 2
+	iocStats    = 3<<30 | unsafe.Sizeof(statsArg{})<<16 | iocMagic<<8 | 3
+)
+
+func ioctl(fd, request uintptr, arg unsafe.Pointer) unix.Errno {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, request, uintptr(arg))
+		if errno != unix.EINTR {
+			return errno
+		}
+	}
+}
