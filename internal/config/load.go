@@ -38,49 +38,66 @@ type document struct {
 // made by Flags and parsed. It fails with an *Error that lists everything
 // that is wrong.
 func Load(flags *pflag.FlagSet) (Config, error) {
+	cfg, wrong, err := load(flags)
+	if err != nil {
+		return Config{}, err
+	}
+	if len(wrong) > 0 {
+		return Config{}, &Error{Problems: wrong}
+	}
+	return cfg, nil
+}
+
+// LoadDevice is Load for what only looks at the device: that the rest of the
+// configuration is not complete does not keep anybody from looking.
+func LoadDevice(flags *pflag.FlagSet) (Device, error) {
+	cfg, wrong, err := load(flags)
+	if err != nil {
+		return Device{}, err
+	}
+	wrong = slices.DeleteFunc(wrong, func(p Problem) bool { return p.Key != "" && p.Key != "device.path" })
+	if len(wrong) > 0 {
+		return Device{}, &Error{Problems: wrong}
+	}
+	return cfg.Device, nil
+}
+
+func load(flags *pflag.FlagSet) (Config, []Problem, error) {
 	file, err := flags.GetString(fileFlag)
 	if err != nil {
-		return Config{}, fmt.Errorf("config: flags not made by Flags: %w", err)
+		return Config{}, nil, fmt.Errorf("config: flags not made by Flags: %w", err)
 	}
 	v := viper.New()
 	for _, k := range keys {
 		v.SetDefault(k.name, k.preset)
 		if err := v.BindPFlag(k.name, flags.Lookup(k.flag())); err != nil {
-			return Config{}, fmt.Errorf("config: %w", err)
+			return Config{}, nil, fmt.Errorf("config: %w", err)
 		}
 		if err := v.BindEnv(k.name, k.env()); err != nil {
-			return Config{}, fmt.Errorf("config: %w", err)
+			return Config{}, nil, fmt.Errorf("config: %w", err)
 		}
 	}
 	v.SetConfigFile(file)
 	v.SetConfigType("toml")
-	p := &problems{origins: origins{file: file, flags: flags, viper: v}}
+	p := &problems{origins: origins{file: file, flags: flags}}
 
 	if err := v.ReadInConfig(); err != nil {
 		// Everything may come from the environment and flags, but a file
 		// that was asked for must be there.
 		if !errors.Is(err, fs.ErrNotExist) || flags.Changed(fileFlag) {
-			return Config{}, &Error{Problems: []Problem{unreadable(file, err)}}
+			return Config{}, []Problem{unreadable(file, err)}, nil
 		}
 		p.origins.absent = true
 	}
-	p.unknownKeys()
+	p.unknownKeys(v)
 	p.unknownEnvironment()
 
 	var doc document
 	if err := v.UnmarshalExact(&doc); err != nil && len(p.list) == 0 {
 		p.list = append(p.list, Problem{Origin: file, Text: err.Error()})
 	}
-	if err := p.err(); err != nil {
-		// The values may be in the wrong place: judge those that are known.
-		p.config(doc)
-		return Config{}, p.err()
-	}
 	cfg := p.config(doc)
-	if err := p.err(); err != nil {
-		return Config{}, err
-	}
-	return cfg, nil
+	return cfg, p.list, nil
 }
 
 // unreadable says why a file could not be used, and where it is broken.
@@ -103,8 +120,8 @@ func unreadable(file string, err error) Problem {
 }
 
 // unknownKeys refuses what the file holds under no known name.
-func (p *problems) unknownKeys() {
-	all := p.origins.viper.AllKeys()
+func (p *problems) unknownKeys(v *viper.Viper) {
+	all := v.AllKeys()
 	slices.Sort(all)
 	for _, name := range all {
 		if slices.ContainsFunc(keys, func(k key) bool { return k.name == name }) {
@@ -112,7 +129,7 @@ func (p *problems) unknownKeys() {
 		}
 		p.list = append(p.list, Problem{
 			Key:    name,
-			Value:  p.origins.viper.Get(name),
+			Value:  v.Get(name),
 			Origin: p.origins.file,
 			Text:   "unknown key: " + known(name),
 		})
@@ -158,7 +175,6 @@ type origins struct {
 	file   string
 	absent bool
 	flags  *pflag.FlagSet
-	viper  *viper.Viper
 }
 
 func (o origins) of(name string) string {

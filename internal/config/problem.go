@@ -54,10 +54,3 @@ func (p *problems) add(key string, value any, format string, args ...any) {
 		Text:   fmt.Sprintf(format, args...),
 	})
 }
-
-func (p *problems) err() error {
-	if len(p.list) == 0 {
-		return nil
-	}
-	return &Error{Problems: p.list}
-}

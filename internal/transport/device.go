@@ -27,24 +27,24 @@ func lookup(name string) (device, error) {
 	d := device{name: name}
 	request, err := unix.NewIfreq(name)
 	if err != nil {
-		return device{}, fmt.Errorf("%w: %q", ErrNoInterface, name)
+		return device{}, missing(name)
 	}
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request); err != nil {
-		return device{}, fmt.Errorf("%w: %s", ErrNoInterface, name)
+		return device{}, missing(name)
 	}
 	d.index = int(request.Uint32())
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, request); err != nil {
-		return device{}, fmt.Errorf("%w: %s", ErrNoInterface, name)
+		return device{}, missing(name)
 	}
 	switch flags := request.Uint16(); {
 	case flags&unix.IFF_UP == 0:
-		return device{}, fmt.Errorf("%w: %s", ErrDown, name)
+		return device{}, fmt.Errorf("interface %s %w: ip link set %[1]s up", name, ErrDown)
 	case flags&unix.IFF_MULTICAST == 0:
-		return device{}, fmt.Errorf("%w: %s", ErrNoMulticast, name)
+		return device{}, fmt.Errorf("interface %s %w: ip link set %[1]s multicast on", name, ErrNoMulticast)
 	}
 	err = unix.IoctlIfreq(fd, unix.SIOCGIFADDR, request)
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
-		return device{}, fmt.Errorf("%w: %s", ErrNoAddress, name)
+		return device{}, fmt.Errorf("interface %s %w, the source of adverts: ip address add ADDRESS/LENGTH dev %[1]s", name, ErrNoAddress)
 	} else if err != nil {
 		return device{}, fmt.Errorf("transport: interface %s: address: %w", name, err)
 	}
@@ -54,4 +54,8 @@ func lookup(name string) (device, error) {
 	}
 	d.address = netip.AddrFrom4([4]byte(address))
 	return d, nil
+}
+
+func missing(name string) error {
+	return fmt.Errorf("interface %s %w: \"ip link\" shows those there are; name one of them as multicast.interface", name, ErrNoInterface)
 }

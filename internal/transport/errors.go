@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// Errors of Open, Check and Receive, each followed by the name of what it is
-// about.
+// What Open, Check, Send and Receive fail with, told apart by errors.Is. The
+// text around them names the interface and what to do.
 var (
-	ErrNoInterface = errors.New("no such interface (`ip link` shows those there are)")
-	ErrDown        = errors.New("interface is down (ip link set NAME up)")
-	ErrNoMulticast = errors.New("interface has no MULTICAST flag (ip link set NAME multicast on)")
-	ErrNoAddress   = errors.New("interface has no IPv4 address, the source of adverts (ip address add ADDRESS/LENGTH dev NAME)")
+	ErrNoInterface = errors.New("does not exist")
+	ErrDown        = errors.New("is down")
+	ErrNoMulticast = errors.New("has no MULTICAST flag")
+	ErrNoAddress   = errors.New("has no IPv4 address")
+	ErrChanged     = errors.New("is not what it was")
 	ErrGroup       = errors.New("not an IPv4 multicast group (224.0.0.0/4)")
-	ErrPermission  = errors.New("a raw socket takes CAP_NET_RAW (run as root, or AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN in the unit)")
-	ErrChanged     = errors.New("interface is not what was opened")
-	ErrUnblocked   = errors.New("transport: told to stop receiving")
+	ErrPermission  = errors.New("a raw socket takes CAP_NET_RAW: run as root or with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN")
+	ErrFirewall    = errors.New("a firewall rule drops adverts on output")
+	ErrUnblocked   = errors.New("told to stop receiving")
 )
 
 // aLongTimeAgo is a deadline that has passed.

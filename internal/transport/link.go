@@ -47,7 +47,7 @@ type Link struct {
 // Open opens the link. Its errors name what to do.
 func Open(o Options) (*Link, error) {
 	if !o.Group.Is4() || !o.Group.IsMulticast() {
-		return nil, fmt.Errorf("%w: %v", ErrGroup, o.Group)
+		return nil, fmt.Errorf("%v: %w", o.Group, ErrGroup)
 	}
 	device, err := lookup(o.Interface)
 	if err != nil {
@@ -55,7 +55,7 @@ func Open(o Options) (*Link, error) {
 	}
 	conn, err := net.ListenPacket("ip4:"+strconv.Itoa(o.Protocol), "0.0.0.0")
 	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("%w: %w", ErrPermission, err)
+		return nil, fmt.Errorf("transport: %w: %w", ErrPermission, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("transport: raw socket: %w", err)
 	}
@@ -145,18 +145,13 @@ func (l *Link) Send(adverts [][]byte) (int, error) {
 		n, err := l.packets.WriteBatch(l.outgoing[:n], 0)
 		sent += max(n, 0)
 		if err != nil {
-			return sent, fmt.Errorf("transport: interface %s: %w", l.device.name, hint(err))
+			if errors.Is(err, syscall.EPERM) {
+				err = fmt.Errorf("%w: %w", ErrFirewall, err)
+			}
+			return sent, fmt.Errorf("transport: interface %s: %w", l.device.name, err)
 		}
 	}
 	return sent, nil
-}
-
-// hint adds what a bare errno does not say.
-func hint(err error) error {
-	if errors.Is(err, syscall.EPERM) {
-		return fmt.Errorf("%w: a firewall rule drops our adverts; accept IP protocol 114 on output", err)
-	}
-	return err
 }
 
 // Receive waits for adverts and returns those that may be looked into. They
@@ -166,7 +161,7 @@ func (l *Link) Receive() ([][]byte, error) {
 		n, err := l.packets.ReadBatch(l.receiver.messages, 0)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, ErrUnblocked
+			return nil, fmt.Errorf("transport: %w", ErrUnblocked)
 		case err != nil:
 			return nil, fmt.Errorf("transport: interface %s: %w", l.device.name, err)
 		}
@@ -190,9 +185,9 @@ func (l *Link) Check() error {
 	}
 	switch {
 	case now.index != l.device.index:
-		return fmt.Errorf("%w: interface %s was replaced by another of its name", ErrChanged, now.name)
+		return fmt.Errorf("interface %s %w: replaced by another of its name", now.name, ErrChanged)
 	case now.address != l.device.address:
-		return fmt.Errorf("%w: interface %s: address changed from %v to %v", ErrChanged, now.name, l.device.address, now.address)
+		return fmt.Errorf("interface %s %w: its address changed from %v to %v", now.name, ErrChanged, l.device.address, now.address)
 	}
 	return nil
 }

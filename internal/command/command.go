@@ -1,0 +1,140 @@
+// Package command is the command line of ssyncpd.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/daemon"
+	"github.com/ssyncp/ssyncp/internal/ipvssync"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// invocation is what a command works with.
+type invocation struct {
+	flags          *pflag.FlagSet
+	json           bool
+	version        string
+	stdout, stderr io.Writer
+}
+
+type command struct {
+	name  string
+	usage string
+	json  bool // knows --json
+	run   func(*invocation) error
+}
+
+// commands are all there are; the first is the default.
+var commands = []command{
+	{"run", "synchronize connections until SIGTERM (the default)", false, run},
+	{"check-config", "validate the configuration and exit", false, checkConfig},
+	{"dump", "show this director's connections, as the kernel module has them", true, dump},
+	{"stats", "show the kernel module's counters", true, stats},
+}
+
+// Main runs the command that args name and returns the exit code.
+func Main(args []string, version string, stdout, stderr io.Writer) int {
+	inv := &invocation{version: version, stdout: stdout, stderr: stderr}
+	inv.flags = pflag.NewFlagSet("ssyncpd", pflag.ContinueOnError)
+	inv.flags.SetOutput(stderr)
+	inv.flags.SortFlags = false
+	inv.flags.Usage = func() {}
+	config.Flags(inv.flags)
+	inv.flags.BoolVar(&inv.json, "json", false, "dump, stats: JSON instead of text")
+	showVersion := inv.flags.Bool("version", false, "show the version and exit")
+
+	err := inv.flags.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprint(stdout, usage(inv.flags))
+		return exitOK
+	case err != nil:
+		return inv.misused(err.Error())
+	case *showVersion:
+		fmt.Fprintf(stdout, "ssyncpd %s\n", describe(version))
+		return exitOK
+	}
+	chosen := commands[0]
+	if inv.flags.NArg() > 0 {
+		name := inv.flags.Arg(0)
+		i := slices.IndexFunc(commands, func(c command) bool { return c.name == name })
+		if i < 0 {
+			return inv.misused(fmt.Sprintf("unknown command %q", name))
+		}
+		chosen = commands[i]
+	}
+	switch {
+	case inv.flags.NArg() > 1:
+		return inv.misused(fmt.Sprintf("%s takes no argument: %q", chosen.name, inv.flags.Arg(1)))
+	case inv.json && !chosen.json:
+		return inv.misused("--json is for dump and stats")
+	}
+	if err := chosen.run(inv); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(stderr, "ssyncpd: %s\n", strings.TrimSuffix(line, "\n"))
+		}
+		return exitFailed
+	}
+	return exitOK
+}
+
+func (inv *invocation) misused(what string) int {
+	fmt.Fprintf(inv.stderr, "ssyncpd: %s; see ssyncpd --help\n", what)
+	return exitUsage
+}
+
+func usage(flags *pflag.FlagSet) string {
+	var b strings.Builder
+	b.WriteString("ssyncpd keeps the connections of IPVS directors in step.\n\nUsage: ssyncpd [command] [flags]\n\nCommands:\n")
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-14s%s\n", c.name, c.usage)
+	}
+	fmt.Fprintf(&b, "\nFlags (beat the environment, SSYNCP_DEVICE_PERIOD and so on, which beats the file):\n%s", flags.FlagUsages())
+	return b.String()
+}
+
+// run is the daemon.
+func run(inv *invocation) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second one ends it at once
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+	return daemon.Run(ctx, daemon.Options{
+		Version: describe(inv.version),
+		Load:    func() (config.Config, error) { return config.Load(inv.flags) },
+		Open:    func(path string) (ipvssync.Device, error) { return chardev.Open(path) },
+		Signals: signals,
+		Log:     inv.stderr,
+	})
+}
+
+// checkConfig says what the configuration comes to.
+func checkConfig(inv *invocation) error {
+	c, err := config.Load(inv.flags)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(inv.stdout, "configuration is valid: sync ID %d, %s every %v, %v on %s, at most %d adverts/s\n",
+		c.SyncID, c.Device.Path, c.Device.Period, c.Multicast.Group, c.Multicast.Interface, c.Multicast.MaxPPS)
+	return nil
+}

@@ -1,0 +1,175 @@
+// Package daemon is ssyncpd: it puts configuration, link, device and engine
+// together and answers signals.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/internal/ipvssync"
+	"github.com/ssyncp/ssyncp/internal/transport"
+	"github.com/ssyncp/ssyncp/pkg/wire"
+)
+
+// Options of Run.
+type Options struct {
+	Version string
+	Load    func() (config.Config, error)              // called at the start and at every SIGHUP
+	Open    func(path string) (ipvssync.Device, error) // the kernel module's device
+	Signals <-chan os.Signal                           // SIGHUP reloads, SIGUSR1 logs the counters
+	Log     io.Writer
+}
+
+// daemon is what signals act upon.
+type daemon struct {
+	options Options
+	config  config.Config // running
+	level   *slog.LevelVar
+	log     *slog.Logger
+	engine  *engine.Engine
+	report  *report
+}
+
+// Run runs until ctx is done, which is a clean stop. It fails where it cannot
+// start.
+func Run(ctx context.Context, o Options) error {
+	cfg, err := o.Load()
+	if err != nil {
+		return err
+	}
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Level)
+	d := &daemon{
+		options: o,
+		config:  cfg,
+		level:   level,
+		log:     slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: level})),
+	}
+	link, ipvs := transport.NewCounters(), ipvssync.NewCounters()
+	d.engine = engine.New(func() (engine.Session, error) {
+		return open(cfg, o, link, ipvs)
+	}, wire.MaxSize, settings(cfg), d.log)
+	d.report = newReport(d.log, d.stats, d.engine.Counters(), link, ipvs)
+
+	d.log.Info("ssyncpd starts", "version", o.Version, "sync_id", cfg.SyncID, "device", cfg.Device.Path,
+		"period", cfg.Device.Period, "interface", cfg.Multicast.Interface, "group", cfg.Multicast.Group,
+		"max_pps", cfg.Multicast.MaxPPS)
+
+	ended := make(chan error, 1)
+	go func() { ended <- d.engine.Run(ctx) }()
+	for {
+		select {
+		case err := <-ended:
+			if err == nil {
+				d.report.summary()
+				d.log.Info("ssyncpd stopped")
+			}
+			return err
+		case s := <-o.Signals:
+			d.signal(s)
+		case <-d.report.tick():
+			d.report.troubles()
+		}
+	}
+}
+
+// open opens link, source and sink, or nothing.
+func open(cfg config.Config, o Options, lc *transport.Counters, ic *ipvssync.Counters) (s engine.Session, err error) {
+	var opened []io.Closer
+	defer func() {
+		if err != nil {
+			for _, c := range opened {
+				c.Close()
+			}
+		}
+	}()
+	link, err := transport.Open(transport.Options{
+		Interface: cfg.Multicast.Interface,
+		Group:     cfg.Multicast.Group,
+		Protocol:  wire.Protocol,
+		MaxSize:   wire.MaxSize,
+		Counters:  lc,
+	})
+	if err != nil {
+		return engine.Session{}, err
+	}
+	opened = append(opened, link)
+	options := ipvssync.Options{
+		Open:     func() (ipvssync.Device, error) { return o.Open(cfg.Device.Path) },
+		SyncID:   cfg.SyncID,
+		Counters: ic,
+	}
+	source, err := ipvssync.OpenSource(options)
+	if err != nil {
+		return engine.Session{}, err
+	}
+	opened = append(opened, source)
+	sink, err := ipvssync.OpenSink(options)
+	if err != nil {
+		return engine.Session{}, err
+	}
+	return engine.Session{Link: link, Source: source, Sink: sink}, nil
+}
+
+func settings(cfg config.Config) engine.Settings {
+	return engine.Settings{Period: cfg.Device.Period, MaxPPS: cfg.Multicast.MaxPPS}
+}
+
+func (d *daemon) signal(s os.Signal) {
+	switch s {
+	case syscall.SIGHUP:
+		d.reload()
+	case syscall.SIGUSR1:
+		d.report.summary()
+	}
+}
+
+// reload takes over a new configuration as a whole, or nothing of it.
+func (d *daemon) reload() {
+	next, err := d.options.Load()
+	if err != nil {
+		for _, line := range problems(err) {
+			d.log.Error("configuration refused, the running one stays", "error", line)
+		}
+		return
+	}
+	running, restart := d.config.Reload(next)
+	d.config = running
+	d.level.Set(running.Log.Level)
+	d.engine.Set(settings(running))
+	if len(restart) > 0 {
+		d.log.Warn("these keys changed and take effect at the next start", "keys", strings.Join(restart, ", "))
+	}
+	d.log.Info("configuration reloaded", "period", running.Device.Period, "max_pps", running.Multicast.MaxPPS,
+		"level", running.Log.Level)
+}
+
+// problems splits what is wrong with a configuration, for a log line each.
+func problems(err error) []string {
+	var list *config.Error
+	if !errors.As(err, &list) {
+		return []string{err.Error()}
+	}
+	lines := make([]string, len(list.Problems))
+	for i, p := range list.Problems {
+		lines[i] = p.Error()
+	}
+	return lines
+}
+
+// stats asks the kernel module for its counters.
+func (d *daemon) stats() (attrs []any, err error) {
+	device, err := d.options.Open(d.config.Device.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer device.Close()
+	return deviceCounters(device)
+}

@@ -1,0 +1,112 @@
+package daemon
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/ssyncp/ssyncp/internal/counters"
+	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/internal/ipvssync"
+	"github.com/ssyncp/ssyncp/internal/transport"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
+)
+
+const (
+	troublesEvery = 10 * time.Second // a new kind of trouble is told within
+	repeatEvery   = time.Minute      // one that goes on is summed up
+)
+
+// report logs counters. Whatever a peer can cause is only counted where it
+// happens and told from here, so that nobody can flood the log.
+type report struct {
+	log      *slog.Logger
+	device   func() ([]any, error)
+	groups   []counters.Group // all
+	troubled []*trouble
+	ticker   *time.Ticker
+}
+
+// trouble is a group of counters that ought to stay where they are.
+type trouble struct {
+	counters.Group
+	said map[string]uint64 // values at the last line
+	at   time.Time         // of it
+}
+
+func newReport(log *slog.Logger, device func() ([]any, error), e engine.Counters, l *transport.Counters, i *ipvssync.Counters) *report {
+	r := &report{
+		log:    log,
+		device: device,
+		groups: []counters.Group{e.Counts, e.Troubles, l.Received, l.Dropped, i.Counts, i.Skipped, i.Refused},
+		ticker: time.NewTicker(troublesEvery),
+	}
+	for _, g := range []counters.Group{e.Troubles, l.Dropped, i.Skipped, i.Refused} {
+		r.troubled = append(r.troubled, &trouble{Group: g, said: map[string]uint64{}})
+	}
+	return r
+}
+
+func (r *report) tick() <-chan time.Time { return r.ticker.C }
+
+// troubles logs what was dropped, refused or lost since it last did: a kind
+// that was not seen before at once, the others once a minute.
+func (r *report) troubles() {
+	now := time.Now()
+	for _, t := range r.troubled {
+		var attrs []any
+		fresh := false
+		for name, value := range t.All() {
+			if value > t.said[name] {
+				attrs = append(attrs, name, value-t.said[name])
+				fresh = fresh || t.said[name] == 0
+			}
+		}
+		if attrs == nil || !fresh && now.Sub(t.at) < repeatEvery {
+			continue
+		}
+		r.log.Warn("counted since the last such line", append([]any{"group", t.Group.Group()}, attrs...)...)
+		for name, value := range t.All() {
+			t.said[name] = value
+		}
+		t.at = now
+	}
+}
+
+// summary logs every counter that is not zero, the module's too.
+func (r *report) summary() {
+	for _, g := range r.groups {
+		attrs := []any{"group", g.Group()}
+		for name, value := range g.All() {
+			if value > 0 {
+				attrs = append(attrs, name, value)
+			}
+		}
+		if len(attrs) > 2 {
+			r.log.Info("counters", attrs...)
+		}
+	}
+	attrs, err := r.device()
+	if err != nil {
+		r.log.Warn("no counters of the kernel module", "error", err)
+		return
+	}
+	r.log.Info("counters", append([]any{"group", "module"}, attrs...)...)
+}
+
+// deviceCounters returns the module's statistics as log attributes.
+func deviceCounters(device ipvssync.Device) ([]any, error) {
+	var stats chardev.Stats
+	if err := device.Stats(&stats); err != nil {
+		return nil, err
+	}
+	attrs := []any{"state", stats.State, "connections", stats.ConnCount}
+	if stats.Missing != 0 {
+		attrs = append(attrs, "missing", stats.Missing)
+	}
+	for counter, value := range stats.All() {
+		if value > 0 {
+			attrs = append(attrs, counter.String(), value)
+		}
+	}
+	return attrs, nil
+}

@@ -1,0 +1,52 @@
+package engine
+
+import "github.com/ssyncp/ssyncp/internal/counters"
+
+// Count is what the engine does.
+type Count int
+
+// Counts of the engine.
+const (
+	Sessions       Count = iota // opened
+	Reads                       // of news, one system call each
+	ReadEntries                 // objects read
+	SentAdverts                 // news and snapshots
+	SentBytes                   //
+	SentSnapshot                // of the adverts, those of snapshots
+	Paced                       // waits for max_pps
+	Snapshots                   // begun
+	AppliedBatches              // of adverts, handed to the sink
+	counts
+)
+
+// Trouble is what went wrong.
+type Trouble int
+
+// Troubles of the engine.
+const (
+	Lost            Trouble = iota // times that news was lost
+	Unsent                         // adverts that were not sent: the link failed, or time was up
+	SnapshotsFailed                // ended by an error
+	troubles
+)
+
+// Counters of an engine.
+type Counters struct {
+	Counts   *counters.Set[Count]
+	Troubles *counters.Set[Trouble]
+}
+
+var (
+	countNames = [counts]string{
+		"sessions", "reads", "read_entries", "sent_adverts", "sent_bytes", "sent_snapshot", "paced",
+		"snapshots", "applied_batches",
+	}
+	troubleNames = [troubles]string{"lost", "unsent_adverts", "snapshots_failed"}
+)
+
+func newCounters() Counters {
+	return Counters{
+		Counts:   counters.New[Count]("engine", countNames[:]...),
+		Troubles: counters.New[Trouble]("engine_trouble", troubleNames[:]...),
+	}
+}

@@ -1,0 +1,30 @@
+// Package engine moves news of connections from a kernel to peers and back.
+//
+// It knows when, not what: how often the kernel is read, at which pace adverts
+// leave, when a snapshot heals what was lost, what happens when a device or an
+// interface goes away. What an object is, and how it is encoded, stays behind
+// Source and Sink: IPVS is their first implementation. An advert is built
+// wholly by a Source and taken apart wholly by a Sink, because in version 1 of
+// the protocol an advert and its entries are one thing.
+//
+// # News
+//
+// Every period a Source is read until it has no more. Adverts that are full
+// leave at once, the partial one at the end of the period. Nothing is dropped
+// to keep the pace: the engine waits, and the kernel merges what happens to a
+// connection meanwhile into one record.
+//
+// # Snapshots
+//
+// At the start, and when news was lost, everything that this director owns is
+// advertised again, at a quarter of the pace at most, between the periods'
+// news. There is one at a time; while news keeps being lost the next one waits,
+// from 200 ms doubling to 5 s.
+//
+// # Sessions
+//
+// Link, source and sink are opened together and closed together. When one of
+// them fails the session ends, and another is opened, after a back-off where
+// that fails; it begins with a snapshot, which brings up to date what peers
+// missed.
+package engine

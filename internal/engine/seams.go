@@ -1,0 +1,75 @@
+package engine
+
+import "errors"
+
+// Source is where news of one class of objects comes from. It is used by one
+// goroutine.
+type Source interface {
+	// Read takes what news there is, in one call to the kernel, and adds the
+	// adverts that became full to out.
+	Read(out *Outbox) (Reading, error)
+	// Flush adds the partial advert to out, where there is one.
+	Flush(out *Outbox)
+	// Snapshot begins to read everything that this director owns.
+	// ErrNoSnapshot says that it never will.
+	Snapshot() (Snapshot, error)
+	Close() error
+}
+
+// Reading is what one read found, beside adverts.
+type Reading struct {
+	Entries int  // objects that were read
+	More    bool // the buffer came back full: read again at once
+	Lost    bool // news was dropped: a snapshot heals it
+	// Pause is set where something else owns the objects from now on, and
+	// says what: there is no news until Resume.
+	Pause  error
+	Resume bool
+}
+
+// Snapshot is a walk over everything that this director owns.
+type Snapshot interface {
+	// Read reads about an advert's worth and adds all of it to out, keeping
+	// nothing back: news that is read later must leave later. It returns
+	// false at the end.
+	Read(out *Outbox) (more bool, err error)
+	Close() error
+}
+
+// ErrNoSnapshot is what Source.Snapshot returns where there will never be one.
+var ErrNoSnapshot = errors.New("snapshots are not possible")
+
+// Sink takes the adverts of peers. It is used by one goroutine.
+type Sink interface {
+	// Apply hands what is in the adverts to the kernel. What cannot be
+	// applied is counted, not an error.
+	Apply(adverts [][]byte) error
+	Close() error
+}
+
+// Link is the way to the peers. Each of its methods is used by one goroutine
+// at a time.
+type Link interface {
+	// Send sends adverts in order and returns how many were sent.
+	Send(adverts [][]byte) (int, error)
+	// Receive waits for adverts, which stay valid until the next call.
+	Receive() ([][]byte, error)
+	// Unblock ends a waiting Receive and every later one.
+	Unblock()
+	// Check fails when the link must be opened again.
+	Check() error
+	Close() error
+}
+
+// Session is what the engine runs on, opened together.
+type Session struct {
+	Link   Link
+	Source Source
+	Sink   Sink
+}
+
+// close closes everything, the source last: what is queued from then on is for
+// the next reader.
+func (s Session) close() error {
+	return errors.Join(s.Link.Close(), s.Sink.Close(), s.Source.Close())
+}

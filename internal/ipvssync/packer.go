@@ -1,0 +1,76 @@
+package ipvssync
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
+	"github.com/ssyncp/ssyncp/pkg/wire"
+)
+
+// packer puts connections into adverts.
+type packer struct {
+	syncID   uint8
+	counters *Counters
+	encoder  wire.Encoder
+	building bool // the encoder has a buffer
+}
+
+func newPacker(o Options) (packer, error) {
+	p := packer{syncID: o.SyncID, counters: o.Counters}
+	if err := p.encoder.Reset(nil, o.SyncID); err != nil {
+		return packer{}, fmt.Errorf("ipvssync: %w", err)
+	}
+	return p, nil
+}
+
+// begin gives the encoder a buffer, where it has none.
+func (p *packer) begin(out *engine.Outbox) {
+	if !p.building {
+		p.encoder.Reset(out.Buffer(), p.syncID) // the sync ID was taken by newPacker
+		p.building = true
+	}
+}
+
+// add puts a connection into the advert, and a full one into out.
+func (p *packer) add(c *ipvs.Conn, out *engine.Outbox) {
+	p.begin(out)
+	err := p.encoder.Append(c)
+	if errors.Is(err, wire.ErrFull) {
+		p.flush(out)
+		p.begin(out)
+		err = p.encoder.Append(c)
+	}
+	if err != nil {
+		p.counters.Skipped.Add(skipped(err), 1)
+		return
+	}
+	p.counters.Counts.Add(Encoded, 1)
+	if p.encoder.Full() {
+		p.flush(out)
+	}
+}
+
+// flush puts the advert into out, unless it is empty.
+func (p *packer) flush(out *engine.Outbox) {
+	if p.building && p.encoder.Count() > 0 {
+		out.Add(p.encoder.Finish())
+		p.building = false
+	}
+}
+
+// skipped returns the counter of an error of the encoder.
+func skipped(err error) Skip {
+	switch {
+	case errors.Is(err, wire.ErrIPv6):
+		return SkipIPv6
+	case errors.Is(err, wire.ErrFwmarkTemplate):
+		return SkipFwmarkTemplate
+	case errors.Is(err, wire.ErrPersistenceEngine):
+		return SkipPersistenceEngine
+	case errors.Is(err, wire.ErrOnePacket):
+		return SkipOnePacket
+	}
+	return SkipOther
+}

@@ -1,0 +1,44 @@
+package ipvssync
+
+import (
+	"errors"
+	"io"
+
+	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
+	"github.com/ssyncp/ssyncp/pkg/wire"
+)
+
+// recordSize is that of a connection without options.
+const recordSize = 88
+
+// snapshotBatch is one full advert of connections without sequence options.
+const snapshotBatch = wire.MaxConns * recordSize
+
+// snapshot is a walk over what this director owns.
+type snapshot struct {
+	device Device
+	batch  *chardev.Batch
+	conn   ipvs.Conn
+	packer packer
+}
+
+func (s *snapshot) Read(out *engine.Outbox) (more bool, err error) {
+	ok, err := s.device.ReadBatch(s.batch)
+	switch {
+	case errors.Is(err, io.EOF):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !ok: // a snapshot is never without something to read
+		return false, io.ErrUnexpectedEOF
+	}
+	for s.batch.Next(&s.conn) {
+		s.packer.add(&s.conn, out)
+	}
+	s.packer.flush(out)
+	return true, s.batch.Err()
+}
+
+func (s *snapshot) Close() error { return s.device.Close() }

@@ -1,0 +1,124 @@
+package ipvssync
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
+)
+
+// Source is the news of this director's connections.
+type Source struct {
+	options Options
+	device  Device
+	batch   *chardev.Batch
+	conn    ipvs.Conn
+	packer  packer
+	pause   error // found at the start
+}
+
+// OpenSource attaches to the queue of this network namespace.
+func OpenSource(o Options) (*Source, error) {
+	packer, err := newPacker(o)
+	if err != nil {
+		return nil, err
+	}
+	device, err := attach(o, chardev.AttachOptions{Mode: chardev.ModeCapture, Linger: Linger})
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{
+		options: o,
+		device:  device,
+		batch:   chardev.NewBatch(chardev.DefaultBatchSize),
+		packer:  packer,
+	}
+	var stats chardev.Stats
+	if err := device.Stats(&stats); err != nil {
+		device.Close()
+		return nil, err
+	}
+	// The event would say it at the next packet: too late on a quiet
+	// director.
+	if stats.State&chardev.StateMasterRunning != 0 {
+		s.pause = ErrMasterRunning
+	}
+	return s, nil
+}
+
+// attach opens the device in a mode.
+func attach(o Options, a chardev.AttachOptions) (Device, error) {
+	device, err := o.Open()
+	if err != nil {
+		return nil, err
+	}
+	if err := device.Attach(a); err != nil {
+		device.Close()
+		return nil, err
+	}
+	return device, nil
+}
+
+// Read is engine.Source's.
+func (s *Source) Read(out *engine.Outbox) (engine.Reading, error) {
+	r := engine.Reading{Pause: s.pause}
+	s.pause = nil
+	ok, err := s.device.ReadBatch(s.batch)
+	if !ok || err != nil {
+		return r, err
+	}
+	for s.batch.Next(&s.conn) {
+		r.Entries++
+		s.packer.add(&s.conn, out)
+	}
+	events := s.batch.Events()
+	r.More = s.batch.Full()
+	r.Lost = events&chardev.EventLost != 0
+	if err := s.batch.Err(); err != nil {
+		// What follows in the batch cannot be found any more.
+		s.options.Counters.Skipped.Add(SkipMalformed, 1)
+		r.Lost = true
+	}
+	// Both may be in one batch, and the order is not told: the state is.
+	if events&(chardev.EventMasterRunning|chardev.EventMasterStopped) != 0 {
+		running, err := s.masterRunning()
+		if err != nil {
+			return r, err
+		}
+		if running {
+			r.Pause = ErrMasterRunning
+		} else {
+			r.Pause, r.Resume = nil, true
+		}
+	}
+	return r, nil
+}
+
+func (s *Source) masterRunning() (bool, error) {
+	var stats chardev.Stats
+	err := s.device.Stats(&stats)
+	return stats.State&chardev.StateMasterRunning != 0, err
+}
+
+// Flush is engine.Source's.
+func (s *Source) Flush(out *engine.Outbox) { s.packer.flush(out) }
+
+// Close leaves the queue to the next one, for the time of Linger.
+func (s *Source) Close() error { return s.device.Close() }
+
+// Snapshot is engine.Source's.
+func (s *Source) Snapshot() (engine.Snapshot, error) {
+	packer, err := newPacker(s.options)
+	if err != nil {
+		return nil, err
+	}
+	device, err := attach(s.options, chardev.AttachOptions{Mode: chardev.ModeSnapshot, Owned: true})
+	if errors.Is(err, chardev.ErrUnsupported) {
+		return nil, fmt.Errorf("%w: %w", engine.ErrNoSnapshot, err)
+	} else if err != nil {
+		return nil, err
+	}
+	return &snapshot{device: device, batch: chardev.NewBatch(snapshotBatch), packer: packer}, nil
+}
