@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -19,9 +20,11 @@ import (
 // and a third asks for statistics; calls of one kind wait for each other.
 // [Device.Close] and [Device.SetReadDeadline] end a waiting read.
 type Device struct {
-	path string
-	file *os.File
-	conn syscall.RawConn
+	path     string
+	attached atomic.Pointer[polled] // nil until then
+
+	opening sync.Mutex // holds fd
+	fd      int        // until attached; -1 when it is closed
 
 	reading sync.Mutex // holds reader
 	reader  reader
@@ -32,12 +35,16 @@ type Device struct {
 	stats   statsArg
 }
 
+// polled is a descriptor in the runtime's poller.
+type polled struct {
+	file *os.File
+	conn syscall.RawConn
+}
+
 // Open opens the device, mostly [DefaultPath], in the network namespace of the
-// calling thread. It has no effect on IPVS until [Device.Attach].
+// calling thread. It has no effect on IPVS until [Device.Attach]. Errors:
+// [ErrNotLoaded], [ErrPermission].
 func Open(path string) (*Device, error) {
-	// The order matters: a descriptor that is in nonblocking mode when
-	// os.NewFile gets it goes into the poller, so that Close and deadlines end
-	// a waiting read. File.Fd would take it out again.
 	fd, err := open(path)
 	if err != nil {
 		var errno unix.Errno
@@ -46,12 +53,7 @@ func Open(path string) (*Device, error) {
 		}
 		return nil, &OpError{Op: "open", Path: path, Err: err}
 	}
-	file := os.NewFile(uintptr(fd), path)
-	conn, err := file.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(&OpError{Op: "open", Path: path, Err: err}, file.Close())
-	}
-	d := &Device{path: path, file: file, conn: conn}
+	d := &Device{path: path, fd: fd}
 	d.reader.init()
 	d.writer.init()
 	return d, nil
@@ -66,6 +68,38 @@ func open(path string) (int, error) {
 	}
 }
 
+// enterPoller gives the descriptor to the runtime's poller. The order matters:
+// os.NewFile takes only a descriptor that is in nonblocking mode already
+// (File.Fd would undo it), and epoll looks for the device's wait queue once,
+// when the descriptor is added: there is none before it is attached. The
+// caller holds opening.
+func (d *Device) enterPoller() error {
+	file := os.NewFile(uintptr(d.fd), d.path)
+	d.fd = -1
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	d.attached.Store(&polled{file: file, conn: conn})
+	return nil
+}
+
+// descriptor returns the descriptor of an attached device.
+func (d *Device) descriptor() (*polled, error) {
+	if p := d.attached.Load(); p != nil {
+		return p, nil
+	}
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if p := d.attached.Load(); p != nil {
+		return p, nil
+	}
+	if d.fd < 0 {
+		return nil, ErrClosed
+	}
+	return nil, ErrNotAttached
+}
+
 // Path returns the path that the device was opened by.
 func (d *Device) Path() string { return d.path }
 
@@ -73,16 +107,38 @@ func (d *Device) fail(op string, err error) error {
 	return &OpError{Op: op, Path: d.path, Err: err}
 }
 
-// ioctl runs a request on the descriptor. Its error is not yet an OpError.
+// ioctl runs a request on the descriptor, attached or not. Its error is not
+// yet an OpError.
 func (d *Device) ioctl(request uintptr, arg unsafe.Pointer, table map[unix.Errno]error) error {
+	p, err := d.descriptor()
+	switch err {
+	case nil:
+		return p.ioctl(request, arg, table)
+	case ErrNotAttached:
+		d.opening.Lock()
+		defer d.opening.Unlock()
+		return d.ioctlOpening(request, arg, table)
+	}
+	return err
+}
+
+// ioctlOpening is ioctl for who holds opening.
+func (d *Device) ioctlOpening(request uintptr, arg unsafe.Pointer, table map[unix.Errno]error) error {
+	if p := d.attached.Load(); p != nil {
+		return p.ioctl(request, arg, table)
+	}
+	if d.fd < 0 {
+		return ErrClosed
+	}
+	return errnoError(ioctl(uintptr(d.fd), request, arg), table)
+}
+
+func (p *polled) ioctl(request uintptr, arg unsafe.Pointer, table map[unix.Errno]error) error {
 	var errno unix.Errno
-	if err := d.conn.Control(func(fd uintptr) { errno = ioctl(fd, request, arg) }); err != nil {
-		return fileError(err)
+	if err := p.conn.Control(func(fd uintptr) { errno = ioctl(fd, request, arg) }); err != nil {
+		return ErrClosed
 	}
-	if errno != 0 {
-		return sentinelOf(errno, table)
-	}
-	return nil
+	return errnoError(errno, table)
 }
 
 // Attach gives the device its mode, once. Errors: [*ABIMismatchError],
@@ -95,13 +151,13 @@ func (d *Device) Attach(o AttachOptions) error {
 	arg := &attachArg{
 		abiVersion: ABIVersion,
 		mode:       uint32(o.Mode),
-		lingerMS:   uint32(o.Linger / time.Millisecond),
+		lingerMS:   milliseconds(o.Linger, 0),
 		watermark:  o.Watermark,
 	}
 	if o.Owned {
 		arg.flags |= attachOwned
 	}
-	err := d.ioctl(iocAttach, unsafe.Pointer(arg), attachErrors)
+	err := d.attach(arg)
 	switch {
 	case err == nil:
 		return nil
@@ -116,12 +172,21 @@ func (d *Device) Attach(o AttachOptions) error {
 	return d.fail("attach", err)
 }
 
+func (d *Device) attach(arg *attachArg) error {
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if err := d.ioctlOpening(iocAttach, unsafe.Pointer(arg), attachErrors); err != nil {
+		return err
+	}
+	return d.enterPoller()
+}
+
 // reader is one read(). Its callbacks are made once, as a closure for every
 // call would be allocated.
 type reader struct {
 	buf   []byte
 	n     int
-	errno error
+	errno unix.Errno
 	wait  func(fd uintptr) bool
 	look  func(fd uintptr)
 }
@@ -129,7 +194,9 @@ type reader struct {
 func (r *reader) init() {
 	r.look = func(fd uintptr) {
 		for {
-			if r.n, r.errno = unix.Read(int(fd), r.buf); r.errno != unix.EINTR {
+			n, err := unix.Read(int(fd), r.buf)
+			if err != unix.EINTR {
+				r.n, r.errno = n, errnoOf(err)
 				return
 			}
 		}
@@ -144,11 +211,18 @@ func (r *reader) init() {
 // is nothing. At the end of a snapshot the error is [io.EOF]. Other errors:
 // [ErrNotAttached], [ErrWrongMode], [ErrClosed].
 func (d *Device) ReadBatch(b *Batch) (bool, error) {
+	b.filled(0)
+	p, err := d.descriptor()
+	if err != nil {
+		return false, d.fail("read", err)
+	}
 	d.reading.Lock()
 	defer d.reading.Unlock()
 	d.reader.buf = b.buf
-	// Not RawConn.Read: that looks at the deadline, also where it does not wait.
-	err := d.conn.Control(d.reader.look)
+	// Not RawConn.Read: that minds the deadline, also where it does not wait.
+	if p.conn.Control(d.reader.look) != nil {
+		err = ErrClosed
+	}
 	return d.finishRead(b, err)
 }
 
@@ -158,42 +232,62 @@ func (d *Device) ReadBatch(b *Batch) (bool, error) {
 // connections than the watermark do not wake it; the next read finds them.
 // Other errors are those of [Device.ReadBatch].
 func (d *Device) WaitBatch(b *Batch) error {
+	b.filled(0)
+	p, err := d.descriptor()
+	if err != nil {
+		return d.fail("read", err)
+	}
 	d.reading.Lock()
 	defer d.reading.Unlock()
 	d.reader.buf = b.buf
-	err := d.conn.Read(d.reader.wait)
+	if err = p.conn.Read(d.reader.wait); err != nil {
+		err = p.waitError(err)
+	}
 	_, err = d.finishRead(b, err)
 	return err
 }
 
+// finishRead returns what the reader brought; err is why it could not run.
 func (d *Device) finishRead(b *Batch, err error) (bool, error) {
 	n, errno := d.reader.n, d.reader.errno
-	d.reader.buf, d.reader.n, d.reader.errno = nil, 0, nil
-	if err != nil {
-		b.filled(0)
-		return false, d.fail("read", fileError(err))
-	}
-	switch errno {
-	case nil:
-		b.filled(n)
-		if n == 0 {
-			return false, d.fail("read", io.EOF)
-		}
-		return true, nil
-	case unix.EAGAIN:
-		b.filled(0)
+	d.reader.buf, d.reader.n, d.reader.errno = nil, 0, 0
+	switch {
+	case err != nil:
+		return false, d.fail("read", err)
+	case errno == unix.EAGAIN:
 		return false, nil
+	case errno != 0:
+		return false, d.fail("read", errnoError(errno, readErrors))
+	case n == 0:
+		return false, d.fail("read", io.EOF)
 	}
-	b.filled(0)
-	return false, d.fail("read", sentinelOf(errno.(unix.Errno), readErrors))
+	b.filled(n)
+	return true, nil
+}
+
+// waitError translates why a wait in the poller ended.
+func (p *polled) waitError(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
+	case p.conn.Control(func(uintptr) {}) != nil:
+		return ErrClosed
+	}
+	return err
 }
 
 // SetReadDeadline sets the time at which [Device.WaitBatch] gives up, also one
 // that waits already; the zero time is never. [Device.ReadBatch] does not mind
-// it.
+// it. The device must be attached.
 func (d *Device) SetReadDeadline(t time.Time) error {
-	if err := d.file.SetReadDeadline(t); err != nil {
-		return d.fail("deadline", fileError(err))
+	p, err := d.descriptor()
+	if err == nil {
+		if err = p.file.SetReadDeadline(t); errors.Is(err, os.ErrClosed) {
+			err = ErrClosed
+		}
+	}
+	if err != nil {
+		return d.fail("deadline", err)
 	}
 	return nil
 }
@@ -202,14 +296,16 @@ func (d *Device) SetReadDeadline(t time.Time) error {
 type writer struct {
 	buf   []byte
 	n     int
-	errno error
+	errno unix.Errno
 	put   func(fd uintptr)
 }
 
 func (w *writer) init() {
 	w.put = func(fd uintptr) {
 		for {
-			if w.n, w.errno = unix.Write(int(fd), w.buf); w.errno != unix.EINTR {
+			n, err := unix.Write(int(fd), w.buf)
+			if err != unix.EINTR {
+				w.n, w.errno = n, errnoOf(err)
 				return
 			}
 		}
@@ -230,17 +326,21 @@ func (d *Device) Write(records []byte) (int, error) {
 	if len(records) > WriteMax {
 		return 0, d.fail("write", fmt.Errorf("%w: %d bytes, it takes %d", ErrTooLarge, len(records), WriteMax))
 	}
+	p, err := d.descriptor()
+	if err != nil {
+		return 0, d.fail("write", err)
+	}
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	d.writer.buf = records
-	err := d.conn.Control(d.writer.put)
+	err = p.conn.Control(d.writer.put)
 	n, errno := d.writer.n, d.writer.errno
-	d.writer.buf, d.writer.n, d.writer.errno = nil, 0, nil
+	d.writer.buf, d.writer.n, d.writer.errno = nil, 0, 0
 	switch {
 	case err != nil:
-		return 0, d.fail("write", fileError(err))
-	case errno != nil:
-		return 0, d.fail("write", sentinelOf(errno.(unix.Errno), writeErrors))
+		return 0, d.fail("write", ErrClosed)
+	case errno != 0:
+		return 0, d.fail("write", errnoError(errno, writeErrors))
 	case n < len(records):
 		return n, d.fail("write", fmt.Errorf("%w at byte %d of %d", ErrMalformed, n, len(records)))
 	}
@@ -292,11 +392,26 @@ func (d *Device) Stats(s *Stats) error {
 // kept for the time of [AttachOptions.Linger]. A waiting read returns
 // [ErrClosed], as every later call does.
 func (d *Device) Close() error {
-	if err := d.file.Close(); err != nil {
-		if errors.Is(err, os.ErrClosed) {
-			err = ErrClosed
-		}
+	if err := d.close(); err != nil {
 		return d.fail("close", err)
 	}
 	return nil
+}
+
+func (d *Device) close() error {
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if p := d.attached.Load(); p != nil {
+		err := p.file.Close()
+		if errors.Is(err, os.ErrClosed) {
+			return ErrClosed
+		}
+		return err
+	}
+	if d.fd < 0 {
+		return ErrClosed
+	}
+	fd := d.fd
+	d.fd = -1
+	return unix.Close(fd)
 }

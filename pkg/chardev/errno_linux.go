@@ -1,12 +1,6 @@
 package chardev
 
-import (
-	"errors"
-	"fmt"
-	"os"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // What an errno means depends on the call: kmod/uapi/ssyncp.h.
 var (
@@ -54,14 +48,19 @@ func sentinelOf(errno unix.Errno, table map[unix.Errno]error) error {
 	return errno
 }
 
-// fileError translates what package os returns for a descriptor of its own.
-func fileError(err error) error {
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return os.ErrDeadlineExceeded
-	case errors.Is(err, os.ErrNoDeadline):
-		return fmt.Errorf("%w: it cannot be polled", ErrNotDevice)
+// errnoError is sentinelOf for an errno that may be 0, which is no error.
+func errnoError(errno unix.Errno, table map[unix.Errno]error) error {
+	if errno == 0 {
+		return nil
 	}
-	// All that is left: the descriptor is closed, or being closed.
-	return ErrClosed
+	return sentinelOf(errno, table)
+}
+
+// errnoOf returns the errno that the functions of package unix return as an
+// error, 0 for nil.
+func errnoOf(err error) unix.Errno {
+	if err == nil {
+		return 0
+	}
+	return err.(unix.Errno)
 }

@@ -31,12 +31,12 @@ func (m Mode) String() string {
 type AttachOptions struct {
 	Mode Mode
 	// Owned restricts a snapshot to what this director owns, as it is going
-	// to be advertised: the module marks it known.
+	// to be advertised: the module marks it known. ModeSnapshot only.
 	Owned bool
-	// Linger is how long a capture queue outlives its descriptor, to the
-	// millisecond, for a restarted daemon to pick it up.
+	// Linger is how long a queue outlives its descriptor, to the
+	// millisecond, for a restarted daemon to pick it up. ModeCapture only.
 	Linger time.Duration
 	// Watermark is the number of queued connections that wakes a waiting
-	// reader; 0 is half of the queue.
+	// reader; 0 is half of the queue. ModeCapture only.
 	Watermark uint32
 }

@@ -48,6 +48,7 @@ func (d *Device) Attach(o chardev.AttachOptions) error {
 		return fail("attach", &chardev.ABIMismatchError{Program: chardev.ABIVersion, Module: m.abiVersion()})
 	case o.Mode < chardev.ModeCapture || o.Mode > chardev.ModeInject,
 		o.Owned && o.Mode != chardev.ModeSnapshot,
+		o.Mode != chardev.ModeCapture && (o.Linger != 0 || o.Watermark != 0),
 		o.Linger < 0:
 		return fail("attach", chardev.ErrInvalid)
 	case d.attached:
@@ -213,8 +214,11 @@ const (
 func (d *Device) SetReadDeadline(t time.Time) error {
 	d.module.mu.Lock()
 	defer d.module.mu.Unlock()
-	if d.closed {
+	switch {
+	case d.closed:
 		return fail("deadline", chardev.ErrClosed)
+	case !d.attached:
+		return fail("deadline", chardev.ErrNotAttached)
 	}
 	d.deadline = t
 	d.module.wake()
