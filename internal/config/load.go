@@ -127,12 +127,12 @@ func (p *problems) unknownKeys(v *viper.Viper) {
 		if slices.ContainsFunc(keys, func(k key) bool { return k.name == name }) {
 			continue
 		}
-		p.list = append(p.list, Problem{
-			Key:    name,
-			Value:  v.Get(name),
-			Origin: p.origins.file,
-			Text:   "unknown key: " + known(name),
-		})
+		text := "unknown key: " + known(name)
+		if slices.ContainsFunc(keys, func(k key) bool { return strings.HasPrefix(k.name, name+".") }) {
+			text = "must be a table: write [" + name + "] and its keys under it"
+			p.hidden = append(p.hidden, name+".")
+		}
+		p.list = append(p.list, Problem{Key: name, Value: v.Get(name), Origin: p.origins.file, Text: text})
 	}
 }
 

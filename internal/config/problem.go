@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,9 +45,13 @@ func (e *Error) Error() string {
 type problems struct {
 	origins origins
 	list    []Problem
+	hidden  []string // key prefixes under a value that is not a table
 }
 
 func (p *problems) add(key string, value any, format string, args ...any) {
+	if slices.ContainsFunc(p.hidden, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+		return
+	}
 	p.list = append(p.list, Problem{
 		Key:    key,
 		Value:  value,

@@ -10,11 +10,8 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
 
-// recordSize is that of a connection without options.
-const recordSize = 88
-
 // snapshotBatch is one full advert of connections without sequence options.
-const snapshotBatch = wire.MaxConns * recordSize
+const snapshotBatch = wire.MaxConns * chardev.MinRecordSize
 
 // snapshot is a walk over what this director owns.
 type snapshot struct {

@@ -1,0 +1,319 @@
+package config_test
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ssyncp/ssyncp/internal/config"
+)
+
+// load loads a file of that content with the given arguments.
+func load(t *testing.T, content string, args ...string) (config.Config, string, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ssyncpd.toml")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(flags(t, append([]string{"--config", file}, args...)...))
+	return cfg, file, err
+}
+
+func flags(t *testing.T, args ...string) *pflag.FlagSet {
+	t.Helper()
+	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	config.Flags(set)
+	if err := set.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+const minimal = `
+sync_id = 7
+[multicast]
+interface = "eth1"
+`
+
+func TestDefaults(t *testing.T) {
+	got, _, err := load(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{
+		SyncID: 7,
+		Device: config.Device{Path: "/dev/ssyncp", Period: 100 * time.Millisecond},
+		Multicast: config.Multicast{
+			Interface: "eth1", Group: netip.MustParseAddr("224.0.0.81"), TTL: 255, MaxPPS: 10000,
+		},
+		Wire: config.Wire{Version: 1},
+		Log:  config.Log{Level: slog.LevelInfo},
+	}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestEveryKeyIsTakenFromTheFile(t *testing.T) {
+	got, _, err := load(t, `
+sync_id = 255
+[device]
+path = "/dev/other"
+period = "1s"
+[multicast]
+interface = "bond0.12"
+group = "239.1.2.3"
+ttl = 255
+max_pps = 10
+[wire]
+version = 1
+[log]
+level = "debug"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{
+		SyncID: 255,
+		Device: config.Device{Path: "/dev/other", Period: time.Second},
+		Multicast: config.Multicast{
+			Interface: "bond0.12", Group: netip.MustParseAddr("239.1.2.3"), TTL: 255, MaxPPS: 10,
+		},
+		Wire: config.Wire{Version: 1},
+		Log:  config.Log{Level: slog.LevelDebug},
+	}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestFlagBeatsEnvironmentBeatsFileBeatsDefault(t *testing.T) {
+	period := func(args ...string) time.Duration {
+		t.Helper()
+		cfg, _, err := load(t, minimal+"[device]\nperiod = \"2s\"\n", args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg.Device.Period
+	}
+	if got := period(); got != 2*time.Second {
+		t.Errorf("file: %v", got)
+	}
+	t.Setenv("SSYNCP_DEVICE_PERIOD", "3s")
+	if got := period(); got != 3*time.Second {
+		t.Errorf("environment over file: %v", got)
+	}
+	if got := period("--device-period", "4s"); got != 4*time.Second {
+		t.Errorf("flag over environment: %v", got)
+	}
+}
+
+func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
+	values := []struct{ key, env, flag string }{
+		{"sync_id", "SSYNCP_SYNC_ID=9", "--sync-id=9"},
+		{"device.path", "SSYNCP_DEVICE_PATH=/dev/x", "--device-path=/dev/x"},
+		{"device.period", "SSYNCP_DEVICE_PERIOD=5ms", "--device-period=5ms"},
+		{"multicast.interface", "SSYNCP_MULTICAST_INTERFACE=eth9", "--multicast-interface=eth9"},
+		{"multicast.group", "SSYNCP_MULTICAST_GROUP=239.0.0.9", "--multicast-group=239.0.0.9"},
+		{"multicast.ttl", "SSYNCP_MULTICAST_TTL=255", "--multicast-ttl=255"},
+		{"multicast.max_pps", "SSYNCP_MULTICAST_MAX_PPS=99", "--multicast-max-pps=99"},
+		{"wire.version", "SSYNCP_WIRE_VERSION=1", "--wire-version=1"},
+		{"log.level", "SSYNCP_LOG_LEVEL=warn", "--log-level=warn"},
+	}
+	want := config.Config{
+		SyncID: 9,
+		Device: config.Device{Path: "/dev/x", Period: 5 * time.Millisecond},
+		Multicast: config.Multicast{
+			Interface: "eth9", Group: netip.MustParseAddr("239.0.0.9"), TTL: 255, MaxPPS: 99,
+		},
+		Wire: config.Wire{Version: 1},
+		Log:  config.Log{Level: slog.LevelWarn},
+	}
+	t.Run("flags", func(t *testing.T) {
+		var args []string
+		for _, v := range values {
+			args = append(args, v.flag)
+		}
+		// No file at all: the one that nobody asked for may be absent.
+		got, err := config.Load(flags(t, args...))
+		if err != nil || got != want {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+		}
+	})
+	t.Run("environment", func(t *testing.T) {
+		for _, v := range values {
+			name, value, _ := strings.Cut(v.env, "=")
+			t.Setenv(name, value)
+		}
+		got, err := config.Load(flags(t))
+		if err != nil || got != want {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+		}
+	})
+}
+
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		file  string
+		key   string
+		value any
+		text  string // part of it
+	}{
+		{"sync ID absent", "[multicast]\ninterface='eth1'", "sync_id", nil, "not set: must be 1 to 255"},
+		{"sync ID 0", "sync_id = 0", "sync_id", int64(0), "must be 1 to 255"},
+		{"sync ID 256", "sync_id = 256", "sync_id", int64(256), "must be 1 to 255"},
+		{"sync ID negative", "sync_id = -1", "sync_id", int64(-1), "must be 1 to 255"},
+		{"sync ID a fraction", "sync_id = 7.5", "sync_id", 7.5, "not a whole number"},
+		{"sync ID a truth value", "sync_id = true", "sync_id", true, "not a whole number"},
+		{"unknown key", "colour = 'red'", "colour", "red", "unknown key"},
+		{"unknown key in a table", "[multicast]\niface = 'eth1'", "multicast.iface", "eth1", "use one of multicast.interface"},
+		{"unknown table", "[bridge]\nname = 'x'", "bridge.name", "x", "unknown key"},
+		{"a value where a table belongs", "device = 5", "device", int64(5), "must be a table"},
+		{"relative device path", "[device]\npath = 'ssyncp'", "device.path", "ssyncp", "absolute"},
+		{"period without unit", "[device]\nperiod = 100", "device.period", int64(100), `write "100ms"`},
+		{"period without unit, as text", "[device]\nperiod = '100'", "device.period", "100", "without a unit"},
+		{"period not a duration", "[device]\nperiod = 'soon'", "device.period", "soon", "not a duration"},
+		{"period too short", "[device]\nperiod = '1us'", "device.period", "1us", "1ms to 10s"},
+		{"period too long", "[device]\nperiod = '11s'", "device.period", "11s", "1ms to 10s"},
+		{"interface absent", "sync_id = 7", "multicast.interface", nil, "not set"},
+		{"interface not a name", "[multicast]\ninterface = 'a name of many'", "multicast.interface", "a name of many", "not an interface name"},
+		{"interface a number", "[multicast]\ninterface = 1", "multicast.interface", int64(1), "not an interface name"},
+		{"group not multicast", "[multicast]\ngroup = '10.0.0.1'", "multicast.group", "10.0.0.1", "not a multicast address"},
+		{"group IPv6", "[multicast]\ngroup = 'ff02::81'", "multicast.group", "ff02::81", "not an IPv4 address"},
+		{"group a name", "[multicast]\ngroup = 'peers'", "multicast.group", "peers", "not an IPv4 address"},
+		{"TTL 64", "[multicast]\nttl = 64", "multicast.ttl", int64(64), "only 255 proves that no router forwarded"},
+		{"pace 0", "[multicast]\nmax_pps = 0", "multicast.max_pps", int64(0), "1 to 1000000"},
+		{"pace a text", "[multicast]\nmax_pps = 'all'", "multicast.max_pps", "all", "not a whole number"},
+		{"version 2", "[wire]\nversion = 2", "wire.version", int64(2), "the only version"},
+		{"level", "[log]\nlevel = 'chatty'", "log.level", "chatty", "debug, info, warn or error"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, file, err := load(t, tt.file)
+			var list *config.Error
+			if !errors.As(err, &list) {
+				t.Fatalf("err = %v", err)
+			}
+			for _, p := range list.Problems {
+				if p.Key == tt.key {
+					if p.Value != tt.value || p.Origin != file || !strings.Contains(p.Text, tt.text) {
+						t.Errorf("got %#v", p)
+					}
+					return
+				}
+			}
+			t.Errorf("nothing about %s in %v", tt.key, err)
+		})
+	}
+}
+
+func TestAllProblemsAreToldAtOnce(t *testing.T) {
+	t.Setenv("SSYNCP_LOG_LEVEL", "chatty")
+	t.Setenv("SSYNCP_DEVICE_PERIODE", "1s")
+	_, file, err := load(t, "sync_id = 300\ncolour = 1\n[multicast]\nttl = 1\n", "--device-period=5")
+	want := strings.ReplaceAll(`FILE: colour = 1: unknown key
+environment: SSYNCP_DEVICE_PERIODE = "1s": unknown variable
+FILE: sync_id = 300: out of range
+flag --device-period: device.period = "5": a duration without a unit
+FILE: multicast.interface: not set
+FILE: multicast.ttl = 1: must be 255
+environment SSYNCP_LOG_LEVEL: log.level = "chatty": not a level`, "FILE", file)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	got := strings.Split(err.Error(), "\n")
+	lines := strings.Split(want, "\n")
+	if len(got) != len(lines) {
+		t.Fatalf("got:\n%v\nwant lines beginning with:\n%v", err, want)
+	}
+	for i := range lines {
+		if !strings.HasPrefix(got[i], lines[i]) {
+			t.Errorf("line %d: %q, want %q", i, got[i], lines[i])
+		}
+	}
+}
+
+func TestUnusableFile(t *testing.T) {
+	t.Run("absent", func(t *testing.T) {
+		_, err := config.Load(flags(t, "--config", "/nonexistent/ssyncpd.toml"))
+		if err == nil || !strings.Contains(err.Error(), "/nonexistent/ssyncpd.toml: no such file") {
+			t.Errorf("err = %v", err)
+		}
+	})
+	t.Run("broken", func(t *testing.T) {
+		_, file, err := load(t, "sync_id = 7\n[multicast\n")
+		if err == nil || !strings.Contains(err.Error(), file+":2:") {
+			t.Errorf("err = %v, want %s:2:...", err, file)
+		}
+	})
+}
+
+func TestLoadDeviceNeedsNoMoreThanTheDevice(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ssyncpd.toml")
+	if err := os.WriteFile(file, []byte("[device]\npath = '/dev/other'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := config.LoadDevice(flags(t, "--config", file))
+	if err != nil || d.Path != "/dev/other" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if _, err := config.LoadDevice(flags(t, "--config", file, "--device-path", "other")); err == nil {
+		t.Error("a relative path was accepted")
+	}
+}
+
+func TestReloadTakesOverWhatItCanAndNamesTheRest(t *testing.T) {
+	running, _, err := load(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, _, err := load(t, `
+sync_id = 8
+[device]
+path = "/dev/other"
+period = "1s"
+[multicast]
+interface = "eth2"
+group = "239.0.0.1"
+max_pps = 5
+[log]
+level = "debug"
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, restart := running.Reload(next)
+	want := running
+	want.Device.Period, want.Multicast.MaxPPS, want.Log.Level = time.Second, 5, slog.LevelDebug
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group" {
+		t.Errorf("restart = %q", names)
+	}
+	if _, restart := running.Reload(running); restart != nil {
+		t.Errorf("nothing changed, but %q", restart)
+	}
+}
+
+// The sample is what a first installation starts from.
+func TestSampleIsValidAndShowsTheDefaults(t *testing.T) {
+	sample, err := config.Load(flags(t, "--config", "../../contrib/ssyncpd.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _, err := load(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sample != want {
+		t.Errorf("sample  %+v\ndefault %+v", sample, want)
+	}
+}
