@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,8 +56,7 @@ func (d *Director) Set(t testing.TB, key, value string) {
 	}
 }
 
-// A Connection is a line of /proc/net/ip_vs_conn. A template has client port 0
-// or state NONE.
+// A Connection is a line of /proc/net/ip_vs_conn. A template has client port 0.
 type Connection struct {
 	Protocol    string // "TCP", "UDP", "IP" ...
 	Client      netip.AddrPort
@@ -148,20 +146,15 @@ func parseAddress(address, port string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)}), uint16(p)), nil
 }
 
-// Connection returns the connection of a client, if there is one.
-func (d *Director) Connection(t testing.TB, client netip.AddrPort) (Connection, bool) {
+// ByClient returns what IPVS knows, templates left out, by the client's address
+// and port.
+func (d *Director) ByClient(t testing.TB) map[netip.AddrPort]Connection {
 	t.Helper()
+	found := make(map[netip.AddrPort]Connection)
 	for _, c := range d.Connections(t) {
-		if c.Client == client {
-			return c, true
+		if c.Client.Port() != 0 {
+			found[c.Client] = c
 		}
 	}
-	return Connection{}, false
-}
-
-func writeFile(t testing.TB, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return found
 }

@@ -1,0 +1,152 @@
+package director
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ssyncp/ssyncp/lab/image"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
+)
+
+// A Config is what differs between one daemon and the next.
+type Config struct {
+	SyncID int           // 0: 7
+	Period time.Duration // 0: 100 ms
+	Extra  string        // TOML tables that the fields above do not name
+	Under  []string      // a program to run it under, such as strace with options
+}
+
+// DefaultPeriod is the period of a Config that names none.
+const DefaultPeriod = 100 * time.Millisecond
+
+// A Daemon is an ssyncpd that runs on a director.
+type Daemon struct {
+	director *Director
+	command  *exec.Cmd
+	ended    chan struct{}
+	err      error // of the process; valid when ended is closed
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+const (
+	startLimit = 10 * time.Second
+	stopLimit  = 10 * time.Second
+)
+
+// StartDaemon starts ssyncpd and waits until it captures. At the end of the test
+// it is stopped in order; its log is shown where the test failed.
+func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), d.Name+".toml")
+	if err := os.WriteFile(path, []byte(c.text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := &Daemon{director: d, ended: make(chan struct{})}
+	argv := append(append([]string{}, c.Under...), image.Daemon, "--config", path)
+	daemon.command = exec.Command(argv[0], argv[1:]...)
+	daemon.command.Stdout, daemon.command.Stderr = daemon, daemon
+	if err := d.Start(daemon.command); err != nil {
+		t.Fatalf("%s: %v", d.Name, err)
+	}
+	go func() {
+		daemon.err = daemon.command.Wait()
+		close(daemon.ended)
+	}()
+	t.Cleanup(func() {
+		if daemon.running() {
+			daemon.Stop(t)
+		}
+		if t.Failed() {
+			t.Logf("log of ssyncpd on %s:\n%s", d.Name, daemon.Log())
+		}
+	})
+	daemon.await(t)
+	return daemon
+}
+
+func (c Config) text() string {
+	if c.SyncID == 0 {
+		c.SyncID = 7
+	}
+	if c.Period == 0 {
+		c.Period = DefaultPeriod
+	}
+	return fmt.Sprintf("sync_id = %d\n[device]\nperiod = %q\n[multicast]\ninterface = %q\n%s\n",
+		c.SyncID, c.Period.String(), SyncLink, c.Extra)
+}
+
+func (d *Daemon) await(t testing.TB) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < startLimit; time.Sleep(20 * time.Millisecond) {
+		stats := d.director.Stats(t)
+		if stats.State&chardev.StateCapturing != 0 {
+			return
+		}
+		if !d.running() {
+			t.Fatalf("%s: ssyncpd ended: %v\n%s", d.director.Name, d.err, d.Log())
+		}
+	}
+	t.Fatalf("%s: ssyncpd does not capture after %v\n%s", d.director.Name, startLimit, d.Log())
+}
+
+func (d *Daemon) running() bool {
+	select {
+	case <-d.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Write takes the daemon's output.
+func (d *Daemon) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.Write(p)
+}
+
+// Log returns the daemon's output so far.
+func (d *Daemon) Log() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.String()
+}
+
+// Signal sends a signal.
+func (d *Daemon) Signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := d.command.Process.Signal(s); err != nil {
+		t.Fatalf("%s: ssyncpd: %v: %v", d.director.Name, s, err)
+	}
+}
+
+// Kill ends the daemon without a chance to say anything.
+func (d *Daemon) Kill(t testing.TB) {
+	t.Helper()
+	d.Signal(t, syscall.SIGKILL)
+	<-d.ended
+}
+
+// Stop stops the daemon in order; it must then exit with 0.
+func (d *Daemon) Stop(t testing.TB) {
+	t.Helper()
+	d.Signal(t, syscall.SIGTERM)
+	select {
+	case <-d.ended:
+		if d.err != nil {
+			t.Errorf("%s: ssyncpd, stopped: %v\n%s", d.director.Name, d.err, d.Log())
+		}
+	case <-time.After(stopLimit):
+		d.Kill(t)
+		t.Errorf("%s: ssyncpd did not stop within %v\n%s", d.director.Name, stopLimit, d.Log())
+	}
+}

@@ -1,0 +1,44 @@
+package director
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/ssyncp/ssyncp/lab/image"
+)
+
+// LoadModule loads ssyncp.ko with parameters such as "queue_len=64", until the
+// end of the test. A test calls it first: its devices, daemons and namespaces
+// must be gone when the module goes.
+func LoadModule(t testing.TB, parameters ...string) {
+	t.Helper()
+	module(t, append([]string{"/sbin/insmod", image.Module}, parameters...)...)
+	t.Cleanup(func() {
+		// A test may have unloaded it itself.
+		if ModuleLoaded(t) {
+			UnloadModule(t)
+		}
+	})
+}
+
+// UnloadModule unloads ssyncp.ko.
+func UnloadModule(t testing.TB) {
+	t.Helper()
+	module(t, "/sbin/rmmod", "ssyncp")
+}
+
+// ModuleLoaded reports whether ssyncp.ko is loaded.
+func ModuleLoaded(t testing.TB) bool {
+	t.Helper()
+	return strings.Contains("\n"+module(t, "/sbin/lsmod"), "\nssyncp ")
+}
+
+func module(t testing.TB, argv ...string) string {
+	t.Helper()
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+	return string(out)
+}
