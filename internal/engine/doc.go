@@ -17,9 +17,10 @@
 // # Snapshots
 //
 // At the start, and when news was lost, everything that this director owns is
-// advertised again, at a quarter of the pace at most, between the periods'
-// news. There is one at a time; while news keeps being lost the next one waits,
-// from 200 ms doubling to 5 s.
+// advertised again, at a quarter of the pace at most, and after a
+// period's news: while news alone takes the whole pace, a snapshot waits. There
+// is one at a time; while news keeps being lost the next one is put off, from
+// 200 ms doubling to 5 s.
 //
 // # Sessions
 //
