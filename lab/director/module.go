@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ssyncp/ssyncp/lab/image"
 )
@@ -22,10 +23,21 @@ func LoadModule(t testing.TB, parameters ...string) {
 	})
 }
 
-// UnloadModule unloads ssyncp.ko.
+// unloadLimit is more than a stopped daemon's queue lingers.
+const unloadLimit = 20 * time.Second
+
+// UnloadModule unloads ssyncp.ko. It waits until nothing uses it any more: a
+// closed namespace takes a moment to end, a queue may linger.
 func UnloadModule(t testing.TB) {
 	t.Helper()
-	module(t, "/sbin/rmmod", "ssyncp")
+	var out []byte
+	var err error
+	for began := time.Now(); time.Since(began) < unloadLimit; time.Sleep(50 * time.Millisecond) {
+		if out, err = exec.Command("/sbin/rmmod", "ssyncp").CombinedOutput(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("rmmod ssyncp, after %v: %v\n%s", unloadLimit, err, out)
 }
 
 // ModuleLoaded reports whether ssyncp.ko is loaded.
