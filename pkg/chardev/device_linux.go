@@ -241,7 +241,7 @@ func (d *Device) WaitBatch(b *Batch) error {
 	defer d.reading.Unlock()
 	d.reader.buf = b.buf
 	if err = p.conn.Read(d.reader.wait); err != nil {
-		err = p.waitError(err)
+		err = p.pollerError(err)
 	}
 	_, err = d.finishRead(b, err)
 	return err
@@ -265,8 +265,8 @@ func (d *Device) finishRead(b *Batch, err error) (bool, error) {
 	return true, nil
 }
 
-// waitError translates why a wait in the poller ended.
-func (p *polled) waitError(err error) error {
+// pollerError translates an error of the poller.
+func (p *polled) pollerError(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return os.ErrDeadlineExceeded
@@ -282,8 +282,8 @@ func (p *polled) waitError(err error) error {
 func (d *Device) SetReadDeadline(t time.Time) error {
 	p, err := d.descriptor()
 	if err == nil {
-		if err = p.file.SetReadDeadline(t); errors.Is(err, os.ErrClosed) {
-			err = ErrClosed
+		if err = p.file.SetReadDeadline(t); err != nil {
+			err = p.pollerError(err)
 		}
 	}
 	if err != nil {
