@@ -1,0 +1,89 @@
+# ssyncp: IPVS connections that survive their director. `make help` says what
+# there is. Works on Debian 12 as root, with Go; everything else is installed or
+# fetched by the targets that need it.
+
+SHELL := /bin/bash
+
+# Kernels by their names in lab/kernels: the one that single targets take, and
+# those that `make test` covers.
+KERNEL  ?= 6.1.192
+KERNELS ?= 6.1.192 6.1.176
+
+# Headers to build the module against; without it, those of KERNEL.
+KDIR ?=
+
+# Which guest tests to run, and for how long.
+RUN     ?= .
+TIMEOUT ?= 30m
+
+RUNS     ?= 20
+FUZZTIME ?= 5s
+
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  KERNEL=$(KERNEL)  a kernel of lab/kernels: $(KERNELS)"
+	@echo "  KDIR=...        kernel headers, for kmod"
+	@echo "  RUN=regexp      which guest tests"
+
+kmod: ## Build kmod/ssyncp.ko, for KDIR or KERNEL
+	@lab/install-packages build
+	$(MAKE) -C kmod W=1 KDIR=$(or $(KDIR),$$(lab/fetch-kernel $(KERNEL))/build)
+
+build: ## Build bin/ssyncpd
+	CGO_ENABLED=0 go build -trimpath -ldflags='-X main.version=$(VERSION)' -o bin/ssyncpd ./cmd/ssyncpd
+
+test: lint unit fuzz kmod-check $(KERNELS:%=guest-%) ## All of the following up to guest, with KERNELS
+
+lint: ## gofmt, go vet, staticcheck, go.mod tidy
+	@files=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+		[[ -z $$files ]] || { echo "gofmt: $$files"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+unit: ## Unit tests with the race detector, fuzz corpora, the ABI test
+	@lab/install-packages build
+	go test -race ./...
+
+fuzz: ## Every fuzz target for FUZZTIME
+	lab/fuzz $(FUZZTIME) ./pkg/...
+
+kmod-check: ## checkpatch, sparse and W=1 on the module: no warning
+	@lab/install-packages build check
+	lab/check-module $(KERNELS)
+
+guest: guest-$(KERNEL) ## The tests in a guest, in KERNEL
+
+# The tests are an ordinary Go package: what makes them run in a guest is -exec.
+$(sort $(KERNELS:%=guest-%) guest-$(KERNEL)): guest-%:
+	@lab/install-packages build guest
+	go build -o .cache/bin/guest ./lab/cmd/guest
+	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='$(RUN)' \
+		-exec='$(CURDIR)/.cache/bin/guest -put -kernel=$*' ./lab/guest
+
+demo: ## A director loses its power, with ssyncp and without
+	@lab/install-packages build guest
+	go run ./lab/failover demo --kernel $(KERNEL)
+
+failover: ## The same RUNS times over, with the verdict
+	@lab/install-packages build guest
+	go run ./lab/failover run --kernel $(KERNEL) --runs $(RUNS)
+
+bench: ## Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./pkg/...
+
+bench-kernel: ## Instructions per connection and per packet, in a guest
+	@lab/install-packages build guest
+	go run ./lab/bench
+
+clean: ## Remove what was built; .cache/kernels stays
+	rm -rf bin .cache/{bin,check,image,kmod}
+	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
+
+.NOTPARALLEL:
+.PHONY: help kmod build test lint unit fuzz kmod-check guest demo failover bench bench-kernel clean \
+	$(sort $(KERNELS:%=guest-%) guest-$(KERNEL))
