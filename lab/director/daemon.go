@@ -29,6 +29,7 @@ const DefaultPeriod = 100 * time.Millisecond
 // A Daemon is an ssyncpd that runs on a director.
 type Daemon struct {
 	director *Director
+	path     string // of its configuration
 	command  *exec.Cmd
 	ended    chan struct{}
 	err      error // of the process; valid when ended is closed
@@ -47,10 +48,10 @@ const (
 func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), d.Name+".toml")
-	if err := os.WriteFile(path, []byte(c.text()), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(c.Text()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	daemon := &Daemon{director: d, ended: make(chan struct{})}
+	daemon := &Daemon{director: d, path: path, ended: make(chan struct{})}
 	argv := append(append([]string{}, c.Under...), image.Daemon, "--config", path)
 	daemon.command = exec.Command(argv[0], argv[1:]...)
 	daemon.command.Stdout, daemon.command.Stderr = daemon, daemon
@@ -73,7 +74,8 @@ func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 	return daemon
 }
 
-func (c Config) text() string {
+// Text returns the configuration file.
+func (c Config) Text() string {
 	if c.SyncID == 0 {
 		c.SyncID = 7
 	}
@@ -127,6 +129,15 @@ func (d *Daemon) Signal(t testing.TB, s syscall.Signal) {
 	if err := d.command.Process.Signal(s); err != nil {
 		t.Fatalf("%s: ssyncpd: %v: %v", d.director.Name, s, err)
 	}
+}
+
+// Reload puts a text in the place of the daemon's configuration and tells it so.
+func (d *Daemon) Reload(t testing.TB, text string) {
+	t.Helper()
+	if err := os.WriteFile(d.path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.Signal(t, syscall.SIGHUP)
 }
 
 // Kill ends the daemon without a chance to say anything.

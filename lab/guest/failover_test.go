@@ -1,56 +1,68 @@
 package guest
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/ssyncp/ssyncp/lab/director"
-	"github.com/ssyncp/ssyncp/lab/topology"
 	"github.com/ssyncp/ssyncp/lab/traffic"
 )
 
-// Streams that were open through director A for two periods go on through
-// director B, to the same real servers, whatever the forwarding method.
+// Streams are opened through director A until, at a random instant, its power
+// goes. Each that was established two periods before goes on through director
+// B, to the same real server, whatever the forwarding method.
 func TestFailover(t *testing.T) {
+	const (
+		port      = 8000
+		perSecond = 60
+		streams   = 180         // open when the cut may come
+		opening   = time.Second // no stream takes longer to open
+	)
 	for _, method := range director.Methods {
 		t.Run(method.String(), func(t *testing.T) {
-			const (
-				streams = 200
-				port    = 8000
-			)
-			director.LoadModule(t)
-			lab := topology.New(t, 2, 2)
-			serve(t, lab, "tcp", port)
-			virtual := lab.AddService(t, director.Service{Method: method}, port)
-			a, b := lab.Directors[0], lab.Directors[1]
-			daemon := a.StartDaemon(t, director.Config{})
-			b.StartDaemon(t, director.Config{})
+			c := newCluster(t, 2, 2)
+			serve(t, c.Topology, "tcp", port)
+			virtual := c.AddService(t, director.Service{Method: method}, port)
 
-			open, err := traffic.Client{Namespace: lab.Client}.OpenMany(streams, 2*time.Second, virtual)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer traffic.CloseAll(open)
-			// Half of them say something, the others are idle.
-			if r := traffic.Exchange(open[:streams/2], 5*time.Second); len(r.Lost) > 0 {
-				t.Fatalf("before the cut: %d streams lost: %v", len(r.Lost), r.Errors[0])
-			}
-			time.Sleep(2 * director.DefaultPeriod)
+			crowd := gather(traffic.Client{Namespace: c.Client}, virtual, perSecond)
+			eventually(t, 30*time.Second, func() bool { return crowd.size() >= streams },
+				"the crowd is not there yet")
+			time.Sleep(rand.N(time.Second))
+			off := c.failOver(t, 0, 1)
+			members := crowd.disperse()
+			defer leave(members)
 
-			lab.Cut(t, a)
-			daemon.Kill(t)
-			lab.Activate(t, b)
-
-			r := traffic.Exchange(open, 5*time.Second)
-			if len(r.Lost) > 0 {
-				t.Errorf("%d of %d streams lost, the first: %v", len(r.Lost), streams, r.Errors[0])
-			}
-			known := b.ByClient(t)
-			for _, s := range r.Survived {
-				if c := known[s.Local()]; c.State != "ESTABLISHED" {
-					t.Fatalf("director B has %+v for %v, which survived", c, s.Local())
+			var due []*traffic.Stream
+			for _, m := range members {
+				switch {
+				case m.Stream == nil:
+					if off.Sub(m.began) > opening {
+						t.Errorf("begun %v before the cut and never open: %v", off.Sub(m.began), m.err)
+					}
+				case off.Sub(m.Established) < twoPeriods:
+					// It may have been too young to be known elsewhere.
+				case m.err != nil:
+					t.Errorf("established %v before the cut, lost: %v", off.Sub(m.Established), m.err)
+				default:
+					due = append(due, m.Stream)
 				}
 			}
+			if len(due) < streams/2 {
+				t.Errorf("%d streams were established in time for the cut, want %d", len(due), streams/2)
+			}
+			r := traffic.Exchange(due, crowdPatience)
+			for i, s := range r.Lost {
+				t.Errorf("established %v before the cut, lost: %v", off.Sub(s.Established), r.Errors[i])
+			}
+			known := c.Directors[1].ByClient(t)
+			for _, s := range r.Survived {
+				if k := known[s.Local()]; k.State != "ESTABLISHED" {
+					t.Errorf("director B has %+v for %v, which survived", k, s.Local())
+				}
+			}
+			t.Logf("%d streams, %d of them established two periods before the cut: %d survived",
+				len(members), len(due), len(r.Survived))
 		})
 	}
 }

@@ -1,0 +1,66 @@
+package guest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/lab/topology"
+)
+
+// twoPeriods is what a director has to tell its peers of a connection.
+const twoPeriods = 2 * director.DefaultPeriod
+
+// A cluster is a network whose directors run the daemon.
+type cluster struct {
+	*topology.Topology
+	daemons []*director.Daemon // by director; nil: none
+}
+
+// newCluster builds a network of directors that all run the daemon.
+func newCluster(t testing.TB, directors, servers int) *cluster {
+	t.Helper()
+	c := newQuietCluster(t, directors, servers)
+	for i := range c.Directors {
+		c.start(t, i)
+	}
+	return c
+}
+
+// newQuietCluster builds one where no daemon runs yet.
+func newQuietCluster(t testing.TB, directors, servers int) *cluster {
+	t.Helper()
+	director.LoadModule(t)
+	lab := topology.New(t, directors, servers)
+	return &cluster{Topology: lab, daemons: make([]*director.Daemon, directors)}
+}
+
+// start starts the daemon of a director.
+func (c *cluster) start(t testing.TB, i int) {
+	t.Helper()
+	c.daemons[i] = c.Directors[i].StartDaemon(t, director.Config{})
+}
+
+// powerOff takes a director away as a pulled plug does, and returns the moment
+// from which on it could tell nobody anything.
+func (c *cluster) powerOff(t testing.TB, i int) time.Time {
+	t.Helper()
+	off := time.Now()
+	c.Cut(t, c.Directors[i])
+	c.daemons[i].Kill(t)
+	return off
+}
+
+// failOver is powerOff, and another director in its place.
+func (c *cluster) failOver(t testing.TB, from, to int) time.Time {
+	t.Helper()
+	off := c.powerOff(t, from)
+	c.Activate(t, c.Directors[to])
+	return off
+}
+
+// connectionKey is what tells the lines of two directors' tables apart.
+func connectionKey(c director.Connection) string {
+	return fmt.Sprintf("%s %v %v", c.Protocol, c.Client, c.Virtual)
+}
