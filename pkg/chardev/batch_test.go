@@ -201,12 +201,11 @@ func FuzzBatch(f *testing.F) {
 		b := load(data)
 		var c ipvs.Conn
 		taken := 0
-		for b.Next(&c) {
+		for ; b.Next(&c); taken++ {
 			again, err := chardev.AppendRecord(nil, &c)
 			if err != nil {
 				t.Fatalf("%v does not encode: %v", &c, err)
 			}
-			taken += len(again)
 			second := load(again)
 			var d ipvs.Conn
 			if !second.Next(&d) {
@@ -216,8 +215,8 @@ func FuzzBatch(f *testing.F) {
 				t.Errorf("got\n%+v, was\n%+v", d, c)
 			}
 		}
-		if taken > len(data) {
-			t.Errorf("%d bytes of records out of %d", taken, len(data))
+		if taken > len(data)/chardev.MinRecordSize {
+			t.Errorf("%d connections out of %d bytes", taken, len(data))
 		}
 		if b.Err() != nil && !errors.Is(b.Err(), chardev.ErrMalformed) {
 			t.Errorf("got %v, want %v", b.Err(), chardev.ErrMalformed)
