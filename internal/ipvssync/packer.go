@@ -46,7 +46,6 @@ func (p *packer) add(c *ipvs.Conn, out *engine.Outbox) {
 		p.counters.Skipped.Add(skipped(err), 1)
 		return
 	}
-	p.counters.Counts.Add(Encoded, 1)
 	if p.encoder.Full() {
 		p.flush(out)
 	}
@@ -55,6 +54,7 @@ func (p *packer) add(c *ipvs.Conn, out *engine.Outbox) {
 // flush puts the advert into out, unless it is empty.
 func (p *packer) flush(out *engine.Outbox) {
 	if p.building && p.encoder.Count() > 0 {
+		p.counters.Counts.Add(Encoded, p.encoder.Count())
 		out.Add(p.encoder.Finish())
 		p.building = false
 	}

@@ -40,8 +40,8 @@ func (s *Sink) Apply(adverts [][]byte) error {
 			continue
 		}
 		counters.Counts.Add(Adverts, 1)
+		counters.Counts.Add(Decoded, advert.Count())
 		for advert.Next(&s.conn) {
-			counters.Counts.Add(Decoded, 1)
 			if len(s.records)+chardev.MaxRecordSize > chardev.WriteMax {
 				if err := s.write(); err != nil {
 					return err
