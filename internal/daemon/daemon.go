@@ -15,6 +15,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/engine"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
 	"github.com/ssyncp/ssyncp/internal/transport"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
 
@@ -54,9 +55,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	link, ipvs := transport.NewCounters(), ipvssync.NewCounters()
 	d.engine = engine.New(func() (engine.Session, error) {
-		return open(cfg, o, link, ipvs)
+		return d.open(cfg, link, ipvs)
 	}, wire.MaxSize, settings(cfg), d.log)
 	d.report = newReport(d.log, d.stats, d.engine.Counters(), link, ipvs)
+	defer d.report.ticker.Stop()
 
 	d.log.Info("ssyncpd starts", "version", o.Version, "sync_id", cfg.SyncID, "device", cfg.Device.Path,
 		"period", cfg.Device.Period, "interface", cfg.Multicast.Interface, "group", cfg.Multicast.Group,
@@ -80,8 +82,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// open opens link, source and sink, or nothing.
-func open(cfg config.Config, o Options, lc *transport.Counters, ic *ipvssync.Counters) (s engine.Session, err error) {
+// open opens link, source and sink, or nothing. cfg is that of the start: what
+// a reload changes is not bound to anything that is opened here.
+func (d *daemon) open(cfg config.Config, lc *transport.Counters, ic *ipvssync.Counters) (s engine.Session, err error) {
 	var opened []io.Closer
 	defer func() {
 		if err != nil {
@@ -102,7 +105,7 @@ func open(cfg config.Config, o Options, lc *transport.Counters, ic *ipvssync.Cou
 	}
 	opened = append(opened, link)
 	options := ipvssync.Options{
-		Open:     func() (ipvssync.Device, error) { return o.Open(cfg.Device.Path) },
+		Open:     func() (ipvssync.Device, error) { return d.options.Open(cfg.Device.Path) },
 		SyncID:   cfg.SyncID,
 		Counters: ic,
 	}
@@ -114,6 +117,15 @@ func open(cfg config.Config, o Options, lc *transport.Counters, ic *ipvssync.Cou
 	sink, err := ipvssync.OpenSink(options)
 	if err != nil {
 		return engine.Session{}, err
+	}
+	opened = append(opened, sink)
+	stats, err := d.stats()
+	if err != nil {
+		return engine.Session{}, err
+	}
+	d.log.Info("device and link are open", "link", link.String(), "module", stats.State, "connections", stats.ConnCount)
+	if stats.Missing != 0 {
+		d.log.Warn("the kernel module did not find all of ip_vs: what needs the rest is refused", "missing", stats.Missing)
 	}
 	return engine.Session{Link: link, Source: source, Sink: sink}, nil
 }
@@ -165,11 +177,11 @@ func problems(err error) []string {
 }
 
 // stats asks the kernel module for its counters.
-func (d *daemon) stats() (attrs []any, err error) {
+func (d *daemon) stats() (stats chardev.Stats, err error) {
 	device, err := d.options.Open(d.config.Device.Path)
 	if err != nil {
-		return nil, err
+		return stats, err
 	}
 	defer device.Close()
-	return deviceCounters(device)
+	return stats, device.Stats(&stats)
 }

@@ -20,7 +20,7 @@ const (
 // happens and told from here, so that nobody can flood the log.
 type report struct {
 	log      *slog.Logger
-	device   func() ([]any, error)
+	device   func() (chardev.Stats, error)
 	groups   []counters.Group // all
 	troubled []*trouble
 	ticker   *time.Ticker
@@ -33,7 +33,7 @@ type trouble struct {
 	at   time.Time         // of it
 }
 
-func newReport(log *slog.Logger, device func() ([]any, error), e engine.Counters, l *transport.Counters, i *ipvssync.Counters) *report {
+func newReport(log *slog.Logger, device func() (chardev.Stats, error), e engine.Counters, l *transport.Counters, i *ipvssync.Counters) *report {
 	r := &report{
 		log:    log,
 		device: device,
@@ -85,28 +85,16 @@ func (r *report) summary() {
 			r.log.Info("counters", attrs...)
 		}
 	}
-	attrs, err := r.device()
+	stats, err := r.device()
 	if err != nil {
 		r.log.Warn("no counters of the kernel module", "error", err)
 		return
 	}
-	r.log.Info("counters", append([]any{"group", "module"}, attrs...)...)
-}
-
-// deviceCounters returns the module's statistics as log attributes.
-func deviceCounters(device ipvssync.Device) ([]any, error) {
-	var stats chardev.Stats
-	if err := device.Stats(&stats); err != nil {
-		return nil, err
-	}
-	attrs := []any{"state", stats.State, "connections", stats.ConnCount}
-	if stats.Missing != 0 {
-		attrs = append(attrs, "missing", stats.Missing)
-	}
+	attrs := []any{"group", "module", "state", stats.State, "connections", stats.ConnCount}
 	for counter, value := range stats.All() {
 		if value > 0 {
 			attrs = append(attrs, counter.String(), value)
 		}
 	}
-	return attrs, nil
+	r.log.Info("counters", attrs...)
 }

@@ -1,0 +1,62 @@
+package command_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ssyncp/ssyncp/internal/command"
+)
+
+// Commands that need the device are tried where there is none.
+func TestCommands(t *testing.T) {
+	dir := t.TempDir()
+	valid := filepath.Join(dir, "valid.toml")
+	if err := os.WriteFile(valid, []byte("sync_id = 7\n[device]\npath = '"+dir+"/none'\n[multicast]\ninterface = 'lo'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name           string
+		args           string
+		code           int
+		stdout, stderr string // part of it; "" is nothing at all
+	}{
+		{"version", "--version", 0, "ssyncpd 1.2.3 (device ABI 1, protocol version 1, go", ""},
+		{"help", "--help", 0, "check-config", ""},
+		{"valid configuration", "check-config --config " + valid, 0, "configuration is valid: sync ID 7, " + dir + "/none every 100ms, 224.0.0.81 on lo, at most 10000 adverts/s\n", ""},
+		{"flags before the command", "--config " + valid + " check-config", 0, "configuration is valid", ""},
+		{"wrong configuration", "check-config --sync-id 0 --multicast-ttl 1 --config " + valid, 1, "", "ssyncpd: flag --sync-id: sync_id = \"0\": out of range"},
+		{"a line for every problem", "check-config --sync-id 0 --multicast-ttl 1 --config " + valid, 1, "", "\nssyncpd: flag --multicast-ttl: multicast.ttl = \"1\": must be 255"},
+		{"configuration of the daemon", "--sync-id 256 --config " + valid, 1, "", "sync_id = \"256\""},
+		{"dump without a module", "dump --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
+		{"stats without a module", "stats --json --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
+		{"dump of what is no device", "dump --device-path " + valid, 1, "", "not the device of the ssyncp kernel module"},
+		{"unknown command", "frob", 2, "", `unknown command "frob"`},
+		{"argument too many", "check-config now", 2, "", `check-config takes no argument: "now"`},
+		{"unknown flag", "--frob", 2, "", "unknown flag: --frob"},
+		{"JSON of the daemon", "--json", 2, "", "--json is for dump and stats"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr strings.Builder
+			code := command.Main(strings.Fields(tt.args), "1.2.3", &stdout, &stderr)
+			if code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			for _, out := range []struct{ name, got, want string }{
+				{"stdout", stdout.String(), tt.stdout}, {"stderr", stderr.String(), tt.stderr},
+			} {
+				if !strings.Contains(out.got, out.want) || out.want == "" && out.got != "" {
+					t.Errorf("%s: %q, want %q in it", out.name, out.got, out.want)
+				}
+			}
+		})
+	}
+}
+
+func TestVersionWithoutTheLinker(t *testing.T) {
+	var stdout, stderr strings.Builder
+	if code := command.Main([]string{"--version"}, "", &stdout, &stderr); code != 0 || strings.HasPrefix(stdout.String(), "ssyncpd  (") {
+		t.Errorf("%d: %q", code, stdout.String())
+	}
+}

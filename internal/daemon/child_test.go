@@ -1,0 +1,148 @@
+package daemon_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/daemon"
+	"github.com/ssyncp/ssyncp/internal/ipvssync"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
+	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
+)
+
+// A network namespace belongs to a thread, and a daemon has many: each one in
+// these tests is a process of its own, this test binary again, with a kernel
+// module that is played by chardevtest and told what to do on standard input.
+
+// childVariable makes a child. Its value is how many connections are in the
+// table from the start.
+const childVariable = "TEST_DAEMON_CHILD"
+
+func TestMain(m *testing.M) {
+	if owned, err := strconv.Atoi(os.Getenv(childVariable)); err == nil {
+		os.Exit(child(owned))
+	}
+	os.Exit(m.Run())
+}
+
+// request is a line of a child's standard input, answered by a line of
+// standard output.
+type request struct {
+	Queue int            // puts that many connections into the capture queue
+	Table int            // puts that many connections into the table
+	From  int            // the number of the first of them
+	Raise chardev.Events // makes events pending
+}
+
+// answer is what was written to the device so far.
+type answer struct {
+	Written []string
+	Writes  uint64
+	Reads   uint64
+}
+
+func child(owned int) int {
+	var module chardevtest.Module
+	module.SetTable(conns(0, owned)...)
+	go serve(&module, os.Stdin, os.Stdout)
+	flags := pflag.NewFlagSet("child", pflag.ContinueOnError)
+	config.Flags(flags)
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
+	err := daemon.Run(ctx, daemon.Options{
+		Version: "test",
+		Load:    func() (config.Config, error) { return config.Load(flags) },
+		Open:    func(string) (ipvssync.Device, error) { return module.Open(), nil },
+		Signals: signals,
+		Log:     os.Stderr,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func serve(module *chardevtest.Module, in io.Reader, out io.Writer) {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		var r request
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return
+		}
+		module.Queue(conns(r.From, r.Queue)...)
+		if r.Table > 0 {
+			module.SetTable(conns(r.From, r.Table)...)
+		}
+		if r.Raise != 0 {
+			module.Raise(r.Raise)
+		}
+		a := answer{Written: []string{}}
+		for _, c := range module.Written() {
+			a.Written = append(a.Written, c.Client.String())
+		}
+		var stats chardev.Stats
+		device := module.Open()
+		if err := device.Stats(&stats); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return
+		}
+		device.Close()
+		a.Writes, a.Reads = stats.Counters[chardev.CounterWriteCalls], stats.Counters[chardev.CounterReadCalls]
+		line, err := json.Marshal(a)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return
+		}
+		fmt.Fprintf(out, "%s\n", line)
+	}
+}
+
+// conns returns n connections, numbered from the given one on.
+func conns(from, n int) []ipvs.Conn {
+	list := make([]ipvs.Conn, n)
+	for i := range list {
+		list[i] = ipvs.Conn{
+			Protocol: ipvs.TCP,
+			Client:   client(from + i),
+			Virtual:  netip.MustParseAddrPort("203.0.113.1:80"),
+			Dest:     netip.MustParseAddrPort("198.51.100.1:8080"),
+			State:    ipvs.TCPEstablished,
+			Marks:    ipvs.MarkLocal,
+		}
+	}
+	return list
+}
+
+func client(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1024)
+}
+
+// clients are the same, as an answer has them.
+func clients(from, n int) []string {
+	list := []string{}
+	for i := range n {
+		list = append(list, client(from+i).String())
+	}
+	return list
+}
