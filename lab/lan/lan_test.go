@@ -25,14 +25,34 @@ type plug struct {
 	in   *bufio.Reader
 }
 
+// plugIn returns when the switch has the port.
 func plugIn(t *testing.T, s *Switch) plug {
 	t.Helper()
+	before := portsOf(s)
 	conn, err := net.Dial("unix", s.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	awaitPorts(t, s, before+1)
 	return plug{t, conn, bufio.NewReader(conn)}
+}
+
+func portsOf(s *Switch) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ports)
+}
+
+func awaitPorts(t *testing.T, s *Switch, want int) {
+	t.Helper()
+	for range 500 {
+		if portsOf(s) == want {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("the switch has %d ports, want %d", portsOf(s), want)
 }
 
 func (p plug) send(frame []byte) {
@@ -76,7 +96,6 @@ func TestSwitchFloodsUntilItHasLearnt(t *testing.T) {
 		others []plug
 		source []byte
 	}{{a, []plug{b, c}, alpha}, {b, []plug{a, c}, beta}} {
-		time.Sleep(50 * time.Millisecond)
 		hello := frameOf(broadcast, from.source, "hello")
 		from.plug.send(hello)
 		for _, other := range from.others {
@@ -96,23 +115,13 @@ func TestSwitchFloodsUntilItHasLearnt(t *testing.T) {
 func TestSwitchForgetsWhoIsUnplugged(t *testing.T) {
 	s := listen(t)
 	a, b := plugIn(t, s), plugIn(t, s)
-	time.Sleep(50 * time.Millisecond)
 	hello := frameOf(broadcast, beta, "hello")
 	b.send(hello)
 	a.expect(hello)
 
 	b.conn.Close()
-	for range 100 {
-		s.mu.Lock()
-		ports := len(s.ports)
-		s.mu.Unlock()
-		if ports == 1 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	awaitPorts(t, s, 1)
 	c := plugIn(t, s)
-	time.Sleep(50 * time.Millisecond)
 	again := frameOf(beta, alpha, "where are you")
 	a.send(again)
 	c.expect(again)

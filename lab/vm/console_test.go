@@ -1,0 +1,45 @@
+package vm
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTroubleIsFoundOnTheConsole(t *testing.T) {
+	for _, line := range []string{
+		"[    1.2] WARNING: CPU: 0 PID: 1 at net/netfilter/ipvs/ip_vs_conn.c:123 ip_vs_conn_put+0x10/0x20 [ip_vs]",
+		"[    1.2] WARNING: possible circular locking dependency detected",
+		"[    1.2] BUG: kernel NULL pointer dereference, address: 0000000000000000",
+		"[    1.2] BUG: KASAN: use-after-free in ssyncp_read+0x1/0x2 [ssyncp]",
+		"[    1.2] Oops: 0002 [#1] PREEMPT SMP NOPTI",
+		"[    1.2] general protection fault, probably for non-canonical address 0xdead000000000100",
+		"[    1.2] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+		"[    1.2] INFO: task ssyncpd:42 blocked for more than 120 seconds.",
+		"[    1.2] refcount_t: underflow; use-after-free.",
+		"[    1.2] list_del corruption. next->prev should be ffff, but was 0",
+		"[    1.2] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+		"[    1.2] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [ssyncpd:42]",
+		"[    1.2] unregister_netdevice: waiting for front to become free. Usage count = 2",
+		"[    1.2] Kernel panic - not syncing: Fatal exception in interrupt",
+		"[    1.2] ssyncpd[42]: segfault at 0 ip 0 sp 0 error 14",
+		"[    1.2] Out of memory: Killed process 42 (ssyncpd)",
+	} {
+		found := findTrouble("[    1.0] before\n" + line + "\n[    1.3] after\n")
+		if len(found) < 2 || found[0] != line || found[1] != "[    1.3] after" {
+			t.Errorf("of %q this was found: %q", line, found)
+		}
+	}
+}
+
+func TestAnOrdinaryConsoleHasNoTrouble(t *testing.T) {
+	console := strings.Join([]string{
+		"[    0.0] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2",
+		"[    0.4] DEBUG_INFO_BTF is set",
+		"[    2.9] ssyncp: loading out-of-tree module taints kernel.",
+		"[    2.9] ssyncp: module verification failed: signature and/or required key missing - tainting kernel",
+		"[    3.2] reboot: Power down",
+	}, "\n")
+	if found := findTrouble(console); found != nil {
+		t.Errorf("found %q", found)
+	}
+}
