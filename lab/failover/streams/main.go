@@ -1,5 +1,5 @@
-// Command streams is the traffic of the failover test, run inside the world
-// guest: `streams serve` is a real server, `streams clients` are all clients.
+// Command streams is the traffic of the failover test, run inside guests:
+// `streams serve` is all real servers, `streams clients` all clients.
 //
 // An exchange is a nonce of 8 bytes, answered with the nonce and the identity
 // of the server instance, 16 bytes; over TCP and UDP alike.
@@ -21,7 +21,7 @@ import (
 	"syscall"
 )
 
-const usage = "usage: streams serve [--listen ADDRESS:PORT]... [--udp ADDRESS:PORT] | streams clients [flags]"
+const usage = "usage: streams serve --server NAMESPACE=tcp:PORT,... | streams clients [flags]"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {

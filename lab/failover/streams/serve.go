@@ -8,47 +8,69 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/netip"
+	"strings"
 )
 
-// serve is one real server: it answers until it is told to stop.
+// serve is all real servers, each in its own network namespace, until it is
+// told to stop. They share a process because switching between processes is
+// what costs most in an emulated guest; what tells them apart is their
+// identity, and the kernel keeps their connections apart.
 func serve(ctx context.Context, args []string) error {
-	var listen, udp list
+	var servers list
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	flags.Var(&listen, "listen", "`address:port` of a TCP service, can be repeated")
-	flags.Var(&udp, "udp", "`address:port` of a UDP service, can be repeated")
+	flags.Var(&servers, "server", "a real server: `NAMESPACE=tcp:PORT[,udp:PORT...]`, can be repeated")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	id := instance(rand.Uint64())
-	ended := make(chan error, len(listen)+len(udp))
-	for _, address := range listen {
-		l, err := net.Listen("tcp4", address)
-		if err != nil {
-			return err
+	failed := make(chan error)
+	for _, server := range servers {
+		namespace, sockets, ok := strings.Cut(server, "=")
+		if !ok {
+			return fmt.Errorf("%q is not NAMESPACE=tcp:PORT", server)
 		}
-		defer l.Close()
-		go func() { ended <- acceptAll(l, id) }()
-	}
-	for _, address := range udp {
-		at, err := netip.ParseAddrPort(address)
+		err := inNamespace(namespace, func() error {
+			return listen(strings.Split(sockets, ","), instance(rand.Uint64()), failed)
+		})
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", namespace, err)
 		}
-		conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		go func() { ended <- answerDatagrams(conn, id) }()
 	}
 	fmt.Println("ready")
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-ended:
+	case err := <-failed:
 		return err
 	}
+}
+
+// listen opens the sockets of one real server in the namespace that the thread
+// is in; what is accepted from them later is of that namespace too.
+func listen(sockets []string, id instance, failed chan<- error) error {
+	for _, socket := range sockets {
+		protocol, port, _ := strings.Cut(socket, ":")
+		switch protocol {
+		case "tcp":
+			l, err := net.Listen("tcp4", ":"+port)
+			if err != nil {
+				return err
+			}
+			go func() { failed <- acceptAll(l, id) }()
+		case "udp":
+			address, err := net.ResolveUDPAddr("udp4", ":"+port)
+			if err != nil {
+				return err
+			}
+			conn, err := net.ListenUDP("udp4", address)
+			if err != nil {
+				return err
+			}
+			go func() { failed <- answerDatagrams(conn, id) }()
+		default:
+			return fmt.Errorf("%q is neither tcp:PORT nor udp:PORT", socket)
+		}
+	}
+	return nil
 }
 
 func acceptAll(l net.Listener, id instance) error {

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ssyncp/ssyncp/lab/image"
+	"github.com/ssyncp/ssyncp/lab/vm"
+)
+
+// A contestant is a way of keeping director B informed.
+type contestant struct {
+	name  string // on the command line
+	title string // in tables
+	about string
+	ours  bool // needs the module and the daemon
+	start func(ctx context.Context, a, b *vm.Guest) error
+	check func(ctx context.Context, b *vm.Guest) error // after the failover
+}
+
+const syncID = 7
+
+var contestants = []contestant{
+	{
+		name:  "ssyncp",
+		title: "ssyncp",
+		about: "ssyncp.ko and ssyncpd on both directors, default configuration",
+		ours:  true,
+		start: startSSYNCP,
+		check: ssyncpdRuns,
+	},
+	{
+		name:  "none",
+		title: "no sync",
+		about: "director B knows nothing of the connections",
+		start: func(context.Context, *vm.Guest, *vm.Guest) error { return nil },
+		check: func(context.Context, *vm.Guest) error { return nil },
+	},
+	{
+		name:  "kernel",
+		title: "in-kernel sync",
+		about: "the sync daemon of IPVS, default sync_threshold 3 50",
+		start: startKernelSync,
+		check: func(context.Context, *vm.Guest) error { return nil },
+	},
+}
+
+func contestantNamed(name string) (contestant, error) {
+	for _, c := range contestants {
+		if c.name == name {
+			return c, nil
+		}
+	}
+	return contestant{}, fmt.Errorf("no contestant %q: they are ssyncp, none and kernel", name)
+}
+
+// awaitGroup waits until the sync group is joined, in the notation of
+// /proc/net/igmp.
+func awaitGroup(s *script) {
+	s.say("n=0; until grep -q 510000E0 /proc/net/igmp; do")
+	s.say("  n=$((n+1)); [ $n -lt 200 ] || { echo 'nobody joined 224.0.0.81'; exit 1; }; usleep 50000")
+	s.say("done")
+}
+
+func startKernelSync(ctx context.Context, a, b *vm.Guest) error {
+	const start = "ipvsadm --start-daemon %s --mcast-interface %s --syncid %d"
+	backup := newScript()
+	backup.say(start, "backup", syncCard, syncID)
+	awaitGroup(backup)
+	if err := backup.run(ctx, b, "start the backup daemon"); err != nil {
+		return err
+	}
+	master := newScript()
+	master.say(start, "master", syncCard, syncID)
+	return master.run(ctx, a, "start the master daemon")
+}
+
+// configuration leaves everything at its default that has one.
+var configuration = fmt.Sprintf("sync_id = %d\n[multicast]\ninterface = %q\n", syncID, syncCard)
+
+func startSSYNCP(ctx context.Context, a, b *vm.Guest) error {
+	const path = "/etc/ssyncp/ssyncpd.toml"
+	for _, director := range []*vm.Guest{b, a} {
+		s := newScript()
+		s.say("insmod %s", image.Module)
+		s.say("mkdir -p /etc/ssyncp; cat >%s <<'END'\n%sEND", path, configuration)
+		s.say("%s --config %s </dev/null >/run/ssyncpd.log 2>&1 &", image.Daemon, path)
+		s.say("echo $! >/run/ssyncpd.pid")
+		awaitGroup(s)
+		if err := s.run(ctx, director, "start ssyncpd"); err != nil {
+			return errors.Join(err, ssyncpdRuns(ctx, director))
+		}
+	}
+	return nil
+}
+
+// ssyncpdRuns fails with the daemon's log where it has ended.
+func ssyncpdRuns(ctx context.Context, director *vm.Guest) error {
+	s := newScript()
+	s.say("kill -0 $(cat /run/ssyncpd.pid) || { cat /run/ssyncpd.log; exit 1; }")
+	return s.run(ctx, director, "see whether ssyncpd runs")
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ssyncp/ssyncp/lab/vm"
+)
+
+// A script is what a guest's shell is to do, up to the first failure.
+type script struct {
+	strings.Builder
+}
+
+func newScript() *script {
+	s := &script{}
+	// busybox ash prefers an ip of its own, which knows no namespaces.
+	s.say(`ip() { /sbin/ip "$@"; }`)
+	return s
+}
+
+// say adds lines.
+func (s *script) say(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
+
+// run runs the script; purpose is for the error, which also has what the
+// guest said.
+func (s *script) run(ctx context.Context, guest *vm.Guest, purpose string) error {
+	var said bytes.Buffer
+	err := guest.Run(ctx, vm.Command{
+		Argv: []string{"sh", "-e"}, Stdin: []byte(s.String()), Stdout: &said, Stderr: &said,
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w\n%s", guest.Name(), purpose, err, bytes.TrimSpace(said.Bytes()))
+	}
+	return nil
+}
