@@ -97,10 +97,15 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	// It is in the guest's memory now; a console that stays should be small.
+	if err := os.Remove(initrd); err != nil {
+		return err
+	}
 	fmt.Fprintf(os.Stderr, "guest: Linux %s: built in %.1f s, booted in %.1f s\n",
 		kernel.Release, built.Sub(began).Seconds(), time.Since(built).Seconds())
 
-	err = guest.Run(ctx, vm.Command{Argv: o.argv, Stdout: os.Stdout, Stderr: os.Stderr})
+	argv := append([]string{o.program()}, o.argv[1:]...)
+	err = guest.Run(ctx, vm.Command{Argv: argv, Stdout: os.Stdout, Stderr: os.Stderr})
 	err = errors.Join(err, guest.Stop(ctx), guest.Check())
 	if err != nil {
 		return err // and the console stays, for reading
@@ -108,14 +113,20 @@ func run(ctx context.Context, o options) error {
 	return os.RemoveAll(directory)
 }
 
+// program is what runs, by its path in the guest.
+func (o options) program() string {
+	if o.put {
+		return path.Join("/bin", filepath.Base(o.argv[0]))
+	}
+	return o.argv[0]
+}
+
 // files builds what the guest gets on top of the base image.
 func (o options) files(ctx context.Context, kernel build.Kernel) (map[string]string, error) {
 	files := make(map[string]string)
 	var err error
 	if o.put {
-		inside := path.Join("/bin", filepath.Base(o.argv[0]))
-		files[inside] = o.argv[0]
-		o.argv[0] = inside
+		files[o.program()] = o.argv[0]
 	}
 	if o.bare {
 		return files, nil
