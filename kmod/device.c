@@ -275,7 +275,6 @@ static const struct file_operations ssyncp_fops = {
 	.poll		= ssyncp_poll,
 	.unlocked_ioctl	= ssyncp_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
-	.llseek		= no_llseek,
 };
 
 static struct miscdevice ssyncp_device = {

@@ -22,8 +22,8 @@
 /*
  * Something about cp may be worth telling. Called from packet hooks, which
  * hold a reference to cp and the RCU read lock; in process context with bottom
- * halves enabled, too (LOCAL_OUT), and from the return probe with interrupts
- * off: hence irqsave.
+ * halves enabled, too (LOCAL_OUT), and from the return probe, where enabling
+ * them would run softirqs inside the probe: hence irqsave.
  */
 static void ssyncp_news(struct ip_vs_conn *cp)
 {
@@ -51,17 +51,12 @@ static void ssyncp_news(struct ip_vs_conn *cp)
 		bool opening = !(marks & SSYNCP_KNOWN) &&
 			       ssyncp_conn_opening(cp);
 
-		if (ssyncp_queue_push(q, cp, opening)) {
-			marks = (marks & SSYNCP_KNOWN) | cp->state |
-				SSYNCP_DIRTY;
-			cp->sync_endtime = jiffies +
-				ssyncp_conn_refresh_interval(cp);
-		}
+		/* Where the queue is full the next packet is news again. */
+		if (ssyncp_queue_push(q, cp, opening))
+			marks |= SSYNCP_DIRTY;
+		else
+			cp->sync_endtime = jiffies;
 	}
-	/*
-	 * Where the queue was full the state that peers know stays what it
-	 * was, and sync_endtime too: the next packet is news again.
-	 */
 	cp->old_state = marks | SSYNCP_LOCAL;
 	spin_unlock_irqrestore(&cp->lock, flags);
 }
@@ -70,19 +65,21 @@ static void ssyncp_news(struct ip_vs_conn *cp)
  * The fast path. Read without the lock: another CPU may change the mark or
  * the state under us, but then it is that CPU's packet that brings the news.
  * News is: not seen here before, or seen but copied from a peer since (LOCAL
- * is cleared); another state than the one told last; time to refresh; or an
- * application that edits the stream, whose sequence numbers move without a
- * change of state.
+ * is cleared); another state than the one told last (with an application that
+ * edits the stream always: see ssyncp_conn_told()); time to refresh.
  */
 static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp)
 {
 	u16 marks = READ_ONCE(cp->old_state);
+	unsigned long now = jiffies;
 
-	if (marks & SSYNCP_DIRTY && marks & SSYNCP_LOCAL)
-		return;
 	if (likely((marks & (SSYNCP_LOCAL | SSYNCP_STATE_MASK)) ==
 		   (SSYNCP_LOCAL | cp->state) &&
-		   time_before(jiffies, cp->sync_endtime) && !cp->app))
+		   time_before(now, cp->sync_endtime)))
+		return;
+	/* Queued already: the reader will see the state of its moment. */
+	if ((marks & (SSYNCP_LOCAL | SSYNCP_DIRTY)) ==
+	    (SSYNCP_LOCAL | SSYNCP_DIRTY))
 		return;
 	ssyncp_news(cp);
 }
@@ -199,7 +196,7 @@ static void ssyncp_tap_open(struct ssyncp_tap *tap, struct net *net)
 	tap->interposed = cmpxchg(&tap->pp->state_transition, tap->orig,
 				  tap->ours) == tap->orig;
 	if (!tap->interposed)
-		pr_warn("protocol %u: state_transition changed under us, not captured until the next attach\n",
+		pr_warn("protocol %u: state_transition changed under us: not captured until all readers have left and one attaches again\n",
 			tap->protocol);
 }
 
@@ -239,14 +236,17 @@ void ssyncp_hook_get(struct net *net)
 		ssyncp_tap_open(&ssyncp_taps[i], net);
 }
 
+/* Behind this no packet hook sees what was unpublished before it. */
 void ssyncp_hook_put(void)
 {
 	bool out = true;
 	size_t i;
 
 	lockdep_assert_held(&ssyncp_mutex);
-	if (--ssyncp_hook_users)
+	if (--ssyncp_hook_users) {
+		synchronize_rcu();
 		return;
+	}
 
 	for (i = 0; i < ARRAY_SIZE(ssyncp_taps); i++)
 		out &= ssyncp_tap_close(&ssyncp_taps[i]);

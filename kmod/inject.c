@@ -131,8 +131,11 @@ static bool ssyncp_flags_ok(const struct ssyncp_entry *e)
 		       rec->state == IP_VS_TCP_S_LISTEN &&
 		       (rec->flags & IP_VS_CONN_F_FWD_MASK) ==
 		       IP_VS_CONN_F_MASQ;
-	/* Port 0 without that flag is never found again. */
-	return e->template || rec->cport;
+	/*
+	 * A connection with port 0 is never found again; a template with a
+	 * port would be found as a connection, and counted as one.
+	 */
+	return e->template == !rec->cport;
 }
 
 static unsigned long ssyncp_clamp_timeout(struct ssyncp_net *sn, u32 ms)
@@ -192,7 +195,7 @@ static unsigned long ssyncp_own_timeout(struct netns_ipvs *ipvs,
 	struct ip_vs_service *svc;
 
 	if (e->template) {
-		/* In jiffies there; a dest in the trash has no service. */
+		/* In jiffies there. */
 		svc = dest ? rcu_dereference(dest->svc) : NULL;
 		return svc && svc->timeout ? svc->timeout : 3 * 60 * HZ;
 	}
@@ -234,16 +237,28 @@ static void ssyncp_set(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
 		  jiffies + (timeout > e->age ? timeout - e->age : 1));
 }
 
-/* May e change cp? Under cp->lock. */
+/*
+ * May e change cp? Under cp->lock. A queued one had a packet just now, and its
+ * timer may not know yet. While the in-kernel master runs nobody marks what is
+ * local: then only what was made here is held.
+ */
 static int ssyncp_admit(const struct ip_vs_conn *cp,
 			const struct ssyncp_entry *e)
 {
+	unsigned long hold = READ_ONCE(ssyncp_local_hold_ms);
 	unsigned long age = ssyncp_conn_age(cp);
+	u16 queued = SSYNCP_LOCAL | SSYNCP_DIRTY;
 
-	if (cp->old_state & SSYNCP_LOCAL &&
-	    age < msecs_to_jiffies(READ_ONCE(ssyncp_local_hold_ms)))
+	if (ssyncp_conn_owned(cp) &&
+	    (age < msecs_to_jiffies(hold) ||
+	     (hold && (cp->old_state & queued) == queued)))
 		return SSYNCP_REFUSED_LOCAL_HOLD;
-	if (e->age > age)
+	/*
+	 * A connection changes with a packet, which makes it younger. A
+	 * template changes without one, to ASSURED and never back: two
+	 * messages that took different times must not pass for old news.
+	 */
+	if (e->age > age + (e->template ? HZ / 4 : 0))
 		return SSYNCP_REFUSED_STALE;
 	return SSYNCP_APPLIED;
 }
@@ -285,42 +300,74 @@ static int ssyncp_update(struct ssyncp_injector *in, struct ip_vs_conn *cp,
 }
 
 /*
- * The real server of e, under RCU. An FTP data connection is not to a port of
- * its service: it belongs to the real server that the service has for its
- * control connection, one port above it for active FTP (RFC 959, section 5.2),
- * the standard port for passive.
+ * Is e about FTP, and of another port than its service's? The data connection
+ * of an active session is from port 20, that of a passive one is to a port
+ * that the real server chose and ip_vs_ftp kept. The template of a persistent
+ * FTP service is for all ports.
+ */
+static bool ssyncp_ftp_entry(const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+
+	if (rec->protocol != IPPROTO_TCP || rec->fwmark)
+		return false;
+	if (e->template)
+		return !rec->vport && !rec->dport;
+	return rec->vport == FTPDATA ||
+	       (rec->vport == rec->dport && ntohs(rec->vport) >= PROT_SOCK);
+}
+
+/* The real server of an FTP service of that address. Under RCU. */
+static struct ip_vs_dest *ssyncp_ftp_dest(struct netns_ipvs *ipvs,
+					  const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct ip_vs_service *svc;
+	struct ip_vs_dest *dest;
+
+	if (!ssyncp_ftp_entry(e) || !atomic_read(&ipvs->ftpsvc_counter) ||
+	    ssyncp_missing & SSYNCP_MISSING_SERVICE_FIND)
+		return NULL;
+	svc = static_call(ssyncp_service_find)(ipvs, rec->family, 0,
+					       rec->protocol, &e->vaddr,
+					       FTPPORT);
+	if (!svc || svc->port != FTPPORT)
+		return NULL;
+	list_for_each_entry_rcu(dest, &svc->destinations, n_list) {
+		if (dest->af != rec->dest_family ||
+		    !ip_vs_addr_equal(dest->af, &dest->addr, &e->daddr))
+			continue;
+		/* RFC 959: the data port is the one below the control port. */
+		if (rec->vport == FTPDATA &&
+		    ntohs(dest->port) != ntohs(rec->dport) + 1)
+			continue;
+		return dest;
+	}
+	return NULL;
+}
+
+/*
+ * The real server of e. Under RCU. A wildcard for the client's port is taken
+ * for FTP alone: for a service it would catch every new connection.
  */
 static struct ip_vs_dest *ssyncp_dest(struct netns_ipvs *ipvs,
 				      const struct ssyncp_entry *e)
 {
 	const struct ssyncp_conn *rec = e->conn;
-	struct ip_vs_dest *dest;
+	struct ip_vs_dest *dest = NULL;
 
-	dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
-					     rec->dest_family, &e->daddr,
-					     rec->dport, &e->vaddr, rec->vport,
-					     rec->protocol, rec->fwmark,
-					     e->flags);
-	if (dest || rec->protocol != IPPROTO_TCP || e->template ||
-	    (rec->flags & IP_VS_CONN_F_FWD_MASK) != IP_VS_CONN_F_MASQ)
-		return dest;
-
-	dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
-					     rec->dest_family, &e->daddr,
-					     htons(ntohs(rec->dport) + 1),
-					     &e->vaddr,
-					     htons(ntohs(rec->vport) + 1),
-					     rec->protocol, rec->fwmark,
-					     e->flags);
-	/* ip_vs_find_dest() takes any high port for one of an FTP service. */
-	if (!dest)
+	if (!e->no_cport)
 		dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
 						     rec->dest_family,
-						     &e->daddr, htons(21),
-						     &e->vaddr, htons(21),
+						     &e->daddr, rec->dport,
+						     &e->vaddr, rec->vport,
 						     rec->protocol,
 						     rec->fwmark, e->flags);
-	return dest;
+	/* A real server of all ports gets the port that the client asked. */
+	if (dest && !dest->port && !e->template && !rec->fwmark &&
+	    rec->dport != rec->vport)
+		return NULL;
+	return dest ?: ssyncp_ftp_dest(ipvs, e);
 }
 
 /* Without its real server, may e be created? */
@@ -395,24 +442,53 @@ static int ssyncp_create(struct ssyncp_injector *in,
 	return SSYNCP_APPLIED;
 }
 
+/* Does e say no more than that a connection is closing? */
+static bool ssyncp_closing_news(const struct ssyncp_entry *e)
+{
+	if (e->template)
+		return false;
+	switch (e->conn->protocol) {
+	case IPPROTO_TCP:
+		return e->conn->state >= IP_VS_TCP_S_FIN_WAIT &&
+		       e->conn->state <= IP_VS_TCP_S_LAST_ACK;
+	case IPPROTO_SCTP:
+		return e->conn->state > IP_VS_SCTP_S_ESTABLISHED;
+	default:
+		return false;
+	}
+}
+
 /*
  * Another real server than the one we know: the client's port was used again,
- * or scheduled elsewhere. The old entry goes, unless the news is only that a
- * connection, replaced here since, has closed.
+ * or scheduled elsewhere. The new entry is found before the old one, which may
+ * go when the new one is there; unless the news is only that a connection,
+ * replaced here since, has closed.
  */
-static int ssyncp_replace(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
+static int ssyncp_replace(struct ssyncp_injector *in, struct ip_vs_conn *cp,
+			  struct ip_vs_conn_param *param,
+			  const struct ssyncp_entry *e)
 {
 	int verdict;
 
 	spin_lock_bh(&cp->lock);
 	verdict = ssyncp_admit(cp, e);
 	spin_unlock_bh(&cp->lock);
-	if (verdict == SSYNCP_APPLIED && e->flags & IP_VS_CONN_F_INACTIVE)
-		verdict = SSYNCP_REFUSED_CONFLICT;
+	if (verdict != SSYNCP_APPLIED)
+		return verdict;
+	if (ssyncp_closing_news(e))
+		return SSYNCP_REFUSED_CONFLICT;
+
+	verdict = ssyncp_create(in, param, e);
+	if (verdict != SSYNCP_APPLIED)
+		return verdict;
+
+	spin_lock_bh(&cp->lock);
+	cp->old_state = (cp->old_state & ~SSYNCP_LOCAL) | SSYNCP_KNOWN;
+	spin_unlock_bh(&cp->lock);
 	/* As ip_vs_conn_expire_now(): no more than a hint to the timer. */
-	if (verdict == SSYNCP_APPLIED)
-		mod_timer_pending(&cp->timer, jiffies);
-	return verdict;
+	mod_timer_pending(&cp->timer, jiffies);
+	ssyncp_count(in->sn, REPLACED);
+	return SSYNCP_APPLIED;
 }
 
 static int ssyncp_apply_found(struct ssyncp_injector *in,
@@ -420,19 +496,10 @@ static int ssyncp_apply_found(struct ssyncp_injector *in,
 			      struct ip_vs_conn_param *param,
 			      const struct ssyncp_entry *e)
 {
-	int verdict;
-
 	if (cp->dport == e->conn->dport && cp->daf == e->conn->dest_family &&
 	    ip_vs_addr_equal(cp->daf, &cp->daddr, &e->daddr))
 		return ssyncp_update(in, cp, e);
-
-	verdict = ssyncp_replace(cp, e);
-	if (verdict != SSYNCP_APPLIED)
-		return verdict;
-	verdict = ssyncp_create(in, param, e);
-	if (verdict == SSYNCP_APPLIED)
-		ssyncp_count(in->sn, REPLACED);
-	return verdict;
+	return ssyncp_replace(in, cp, param, e);
 }
 
 static int ssyncp_apply(struct ssyncp_injector *in, struct ssyncp_entry *e)

@@ -111,6 +111,9 @@ __poll_t ssyncp_queue_poll(struct ssyncp_queue *q, struct file *file,
 /* record.c: one connection as a record */
 unsigned long ssyncp_conn_age(const struct ip_vs_conn *cp);
 unsigned long ssyncp_conn_refresh_interval(const struct ip_vs_conn *cp);
+u16 ssyncp_conn_told(const struct ip_vs_conn *cp);
+bool ssyncp_conn_owned(const struct ip_vs_conn *cp);
+bool ssyncp_conn_invalid(const struct ip_vs_conn *cp);
 bool ssyncp_conn_opening(const struct ip_vs_conn *cp);
 bool ssyncp_conn_closing(const struct ip_vs_conn *cp);
 size_t ssyncp_record_build(void *buf, const struct ip_vs_conn *cp,
@@ -136,12 +139,13 @@ DECLARE_STATIC_CALL(ssyncp_try_bind_dest, ip_vs_try_bind_dest);
 DECLARE_STATIC_CALL(ssyncp_ct_in_get, ip_vs_ct_in_get);
 DECLARE_STATIC_CALL(ssyncp_pe_getbyname, __ip_vs_pe_getbyname);
 DECLARE_STATIC_CALL(ssyncp_fill_cport, ip_vs_conn_fill_cport);
+DECLARE_STATIC_CALL(ssyncp_service_find, ip_vs_service_find);
 
 /* Static in ip_vs: only the type of this prototype is used. */
 void *ssyncp_seq_next_sample(struct seq_file *seq, void *v, loff_t *pos);
 DECLARE_STATIC_CALL(ssyncp_seq_next, ssyncp_seq_next_sample);
 
-extern u32 ssyncp_missing;	/* SSYNCP_MISSING_*; set once, at load */
+extern u32 ssyncp_missing;	/* SSYNCP_MISSING_* */
 
 void ssyncp_resolve(void);
 

@@ -159,6 +159,8 @@ static bool ssyncp_controller_due(const struct ip_vs_conn *ctl)
 {
 	u16 marks = ctl->old_state;
 
+	if (ssyncp_conn_invalid(ctl))
+		return false;
 	return (marks & (SSYNCP_KNOWN | SSYNCP_STATE_MASK)) !=
 	       (SSYNCP_KNOWN | ctl->state) ||
 	       time_after_eq(jiffies, ctl->sync_endtime);
@@ -192,7 +194,8 @@ static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
 		if (ssyncp_controller_due(ctl)) {
 			/* DIRTY stays: its slot in the queue is its own. */
 			ctl->old_state = (ctl->old_state & SSYNCP_DIRTY) |
-				SSYNCP_LOCAL | SSYNCP_KNOWN | ctl->state;
+				SSYNCP_LOCAL | SSYNCP_KNOWN |
+				ssyncp_conn_told(ctl);
 			ctl->sync_endtime = jiffies +
 				ssyncp_conn_refresh_interval(ctl);
 			len += ssyncp_record_build(buf + len, ctl,
@@ -228,7 +231,7 @@ static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 		   READ_ONCE(ssyncp_skip_closing)) {
 		ssyncp_count(q->sn, SKIPPED_CLOSING);
 	} else {
-		marks = SSYNCP_LOCAL | SSYNCP_KNOWN | cp->state;
+		marks = SSYNCP_LOCAL | SSYNCP_KNOWN | ssyncp_conn_told(cp);
 		/*
 		 * The packet that brought the news may not have restarted the
 		 * timer yet, while its state has set another timeout: the
@@ -238,6 +241,8 @@ static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 		len += ssyncp_record_build(buf + len, cp, age);
 	}
 	cp->old_state = marks;
+	/* Of the state that goes out, not of the one that was queued. */
+	cp->sync_endtime = jiffies + ssyncp_conn_refresh_interval(cp);
 	spin_unlock_bh(&cp->lock);
 
 	if (len != start)
@@ -327,7 +332,7 @@ static ssize_t ssyncp_read_now(struct ssyncp_queue *q, char __user *buf,
 		} else {
 			idle = 0;
 		}
-		if (fatal_signal_pending(current))
+		if (signal_pending(current))
 			break;
 		cond_resched();
 	}
@@ -352,6 +357,8 @@ ssize_t ssyncp_queue_read(struct ssyncp_queue *q, char __user *buf,
 		mutex_unlock(&q->read_mutex);
 		if (done)
 			return done;
+		if (signal_pending(current))
+			return -ERESTARTSYS;
 		if (nonblock)
 			return -EAGAIN;
 		if (wait_event_interruptible_timeout(q->wait,
@@ -370,7 +377,10 @@ __poll_t ssyncp_queue_poll(struct ssyncp_queue *q, struct file *file,
 	if (READ_ONCE(q->events))
 		return EPOLLIN | EPOLLRDNORM;
 	for (i = 0; i < q->nr_shards; i++) {
-		if (ssyncp_ring_holds(&q->shards[i].ring, q->watermark))
+		struct ptr_ring *r = &q->shards[i].ring;
+
+		/* What was consumed is cleared late: do not poll for that. */
+		if (ssyncp_ring_holds(r, q->watermark) && !__ptr_ring_empty(r))
 			return EPOLLIN | EPOLLRDNORM;
 	}
 	return 0;
@@ -424,7 +434,6 @@ static void ssyncp_queue_retire(struct ssyncp_queue *q)
 	lockdep_assert_held(&ssyncp_mutex);
 	RCU_INIT_POINTER(q->sn->queue, NULL);
 	ssyncp_hook_put();
-	synchronize_rcu();
 	ssyncp_queue_drain(q);
 }
 
@@ -439,6 +448,8 @@ static void ssyncp_queue_linger_end(struct work_struct *work)
 	ended = q->lingering && time_after_eq(jiffies, q->linger_until);
 	if (ended) {
 		q->lingering = false;
+		/* A takeover and another detach may have armed us again. */
+		cancel_delayed_work(&q->linger_work);
 		ssyncp_queue_retire(q);
 	}
 	mutex_unlock(&ssyncp_mutex);

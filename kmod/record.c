@@ -7,6 +7,12 @@
 #include "module.h"
 
 /*
+ * IPVS does not let a controller expire while its connections live: it puts it
+ * off by this much, again and again.
+ */
+#define SSYNCP_CONTROLLER_LIFE	(60 * HZ)
+
+/*
  * Jiffies since the last packet: ip_vs_conn_put() restarts the timer behind
  * each. A timer that does not run yet belongs to a connection whose first
  * packet is still under way. May be called without cp->lock: the fields are
@@ -14,34 +20,67 @@
  */
 unsigned long ssyncp_conn_age(const struct ip_vs_conn *cp)
 {
-	unsigned long seen, now = jiffies;
+	unsigned long timeout = READ_ONCE(cp->timeout);
+	unsigned long age, now = jiffies;
 
 	if (!timer_pending(&cp->timer))
 		return 0;
-	seen = READ_ONCE(cp->timer.expires) - READ_ONCE(cp->timeout);
-	return time_after(now, seen) ? now - seen : 0;
+	age = now - (READ_ONCE(cp->timer.expires) - timeout);
+	if ((long)age < 0)
+		return 0;
+	if (atomic_read(&cp->n_control))
+		age = min(age, timeout - min_t(unsigned long, timeout,
+					       SSYNCP_CONTROLLER_LIFE));
+	return age;
 }
 
 /*
  * How long an advertised connection may go on without being told again. Below
- * a third of the shortest timeout involved, so that a copy of a connection
- * that has traffic never expires; less if the administrator says so.
+ * a third of the shortest lifetime involved, its controller's included, so
+ * that a copy of a connection that has traffic never expires; less if the
+ * administrator says so. Under cp->lock, with the state that is being told.
  */
 unsigned long ssyncp_conn_refresh_interval(const struct ip_vs_conn *cp)
 {
+	unsigned long life = min_t(unsigned long, cp->timeout,
+				   (unsigned long)ssyncp_max_timeout * HZ);
+	/* Pinned by n_control as long as cp lives. */
 	const struct ip_vs_conn *ctl = cp->control;
-	unsigned long timeout = cp->timeout;
 	unsigned int period;
 
-	/* The controller is pinned by n_control as long as cp lives. */
 	if (ctl)
-		timeout = min_t(unsigned long, timeout, ctl->timeout);
-	timeout = (timeout >> 2) + (timeout >> 4);
+		life = min(life, ctl->timeout - ssyncp_conn_age(ctl));
+	life = (life >> 2) + (life >> 4);
 
 	period = sysctl_sync_refresh_period(cp->ipvs);
-	if (period)
-		timeout = min_t(unsigned long, timeout, period);
-	return timeout;
+	return period ? min_t(unsigned long, life, period) : life;
+}
+
+/*
+ * What old_state remembers as the state told last. For a connection that an
+ * application edits (FTP) it is none that there is: its sequence numbers move
+ * without a change of state, so each packet is news.
+ */
+u16 ssyncp_conn_told(const struct ip_vs_conn *cp)
+{
+	return cp->app ? SSYNCP_STATE_MASK : cp->state;
+}
+
+/*
+ * Ours to speak for: we saw packets of it, or it was made here and neither we
+ * nor a peer have spoken of it yet (it is older than we are).
+ */
+bool ssyncp_conn_owned(const struct ip_vs_conn *cp)
+{
+	return cp->old_state & SSYNCP_LOCAL ||
+	       (!(cp->flags & IP_VS_CONN_F_SYNC) &&
+		!(cp->old_state & SSYNCP_KNOWN));
+}
+
+/* A template that lost its real server: see ip_vs_check_template(). */
+bool ssyncp_conn_invalid(const struct ip_vs_conn *cp)
+{
+	return cp->flags & IP_VS_CONN_F_TEMPLATE && cp->vport == htons(0xffff);
 }
 
 /*

@@ -22,6 +22,7 @@ DEFINE_STATIC_CALL_NULL(ssyncp_try_bind_dest, ip_vs_try_bind_dest);
 DEFINE_STATIC_CALL_NULL(ssyncp_ct_in_get, ip_vs_ct_in_get);
 DEFINE_STATIC_CALL_NULL(ssyncp_pe_getbyname, __ip_vs_pe_getbyname);
 DEFINE_STATIC_CALL_NULL(ssyncp_fill_cport, ip_vs_conn_fill_cport);
+DEFINE_STATIC_CALL_NULL(ssyncp_service_find, ip_vs_service_find);
 DEFINE_STATIC_CALL_NULL(ssyncp_seq_next, ssyncp_seq_next_sample);
 
 u32 ssyncp_missing;
@@ -64,6 +65,9 @@ void ssyncp_resolve(void)
 	static_call_update(ssyncp_fill_cport,
 			   ssyncp_lookup("ip_vs:ip_vs_conn_fill_cport",
 					 SSYNCP_MISSING_FILL_CPORT));
+	static_call_update(ssyncp_service_find,
+			   ssyncp_lookup("ip_vs:ip_vs_service_find",
+					 SSYNCP_MISSING_SERVICE_FIND));
 	static_call_update(ssyncp_seq_next,
 			   ssyncp_lookup("ip_vs:ip_vs_conn_seq_next",
 					 SSYNCP_MISSING_CONN_SEQ_NEXT));

@@ -22,6 +22,9 @@
 
 #include "module.h"
 
+/* Connections between two looks at the scheduler. */
+#define SSYNCP_WALK_STEPS	1024
+
 struct ssyncp_walk {
 	struct seq_net_private	p;
 	void			*private[14];	/* ip_vs_iter_state: one used */
@@ -94,13 +97,23 @@ static size_t ssyncp_walk_emit(struct ssyncp_snapshot *s,
 {
 	size_t len = 0;
 
+	/* Without the lock: a copy that is claimed just now is news anyway. */
+	if (s->owned && !ssyncp_conn_owned(cp))
+		return 0;
+
 	spin_lock_bh(&cp->lock);
-	if (!s->owned || !(cp->flags & IP_VS_CONN_F_SYNC) ||
-	    cp->old_state & SSYNCP_LOCAL) {
+	if (!s->owned) {
 		len = ssyncp_record_build(buf, cp, ssyncp_conn_age(cp));
-		/* Its end must be told as well. */
-		if (s->owned)
-			cp->old_state |= SSYNCP_KNOWN;
+	} else if (ssyncp_conn_owned(cp) && !ssyncp_conn_invalid(cp)) {
+		len = ssyncp_record_build(buf, cp, ssyncp_conn_age(cp));
+		/* Told now: what comes of it, and its end, must be as well. */
+		if (!(cp->ipvs->sync_state & IP_VS_STATE_MASTER)) {
+			cp->old_state = (cp->old_state & SSYNCP_DIRTY) |
+				SSYNCP_LOCAL | SSYNCP_KNOWN |
+				ssyncp_conn_told(cp);
+			cp->sync_endtime = jiffies +
+				ssyncp_conn_refresh_interval(cp);
+		}
 	}
 	spin_unlock_bh(&cp->lock);
 	if (len)
@@ -110,11 +123,14 @@ static size_t ssyncp_walk_emit(struct ssyncp_snapshot *s,
 
 /*
  * Fill the page. The walk stops at a connection that it can hold; room is
- * left for a few that are dying just then.
+ * left for a few that are dying just then. Where it meets little to emit, it
+ * leaves the read-side section now and then, holding any connection, also one
+ * of another namespace: for this moment only.
  */
 static size_t ssyncp_walk_fill(struct ssyncp_snapshot *s, size_t room)
 {
 	struct netns_ipvs *ipvs = net_ipvs(s->net);
+	unsigned int steps = 0;
 	struct ip_vs_conn *cp;
 	size_t len = 0;
 	void *v;
@@ -132,6 +148,13 @@ static size_t ssyncp_walk_fill(struct ssyncp_snapshot *s, size_t room)
 				ssyncp_count(s->sn, SNAPSHOT_RESTARTS);
 				break;
 			}
+		}
+		if (++steps % SSYNCP_WALK_STEPS == 0 &&
+		    ssyncp_walk_stop_at(s, cp)) {
+			rcu_read_unlock();
+			cond_resched();
+			v = ssyncp_walk_resume(s);
+			continue;
 		}
 		v = static_call(ssyncp_seq_next)(&s->seq, v, &s->pos);
 	}
@@ -157,7 +180,7 @@ ssize_t ssyncp_snapshot_read(struct ssyncp_snapshot *s, char __user *buf,
 			break;
 		len = ssyncp_walk_fill(s, room);
 		if (copy_to_user(buf + done, s->page, len)) {
-			done = -EFAULT;
+			done = done ? done : -EFAULT;
 			break;
 		}
 		done += len;

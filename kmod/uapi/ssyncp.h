@@ -38,7 +38,8 @@
  *
  * poll(): EPOLLIN when the queue holds `watermark` connections or an event
  * is pending; a CAPTURE reader is expected to read every period anyway.
- * EPOLLOUT always.
+ * EPOLLOUT where write() is allowed. EPOLLERR until attached, without a wait:
+ * add the descriptor to an epoll set after SSYNCP_IOC_ATTACH.
  *
  * Ages. age_ms is the time since the owner last saw a packet of the
  * connection. Only fresher news is applied: an entry older than what this
@@ -248,6 +249,7 @@ enum {
 #define SSYNCP_MISSING_CONN_SEQ_NEXT	0x10
 #define SSYNCP_MISSING_FILL_CPORT	0x20
 #define SSYNCP_MISSING_CONN_LISTEN	0x40
+#define SSYNCP_MISSING_SERVICE_FIND	0x80
 
 /* ssyncp_stats.state */
 #define SSYNCP_STATE_CAPTURING		0x01	/* a CAPTURE reader is attached */

@@ -32,8 +32,14 @@ func TestCapture(t *testing.T) {
 	client := traffic.Client{Namespace: lab.Client}
 	udp := traffic.Client{Namespace: lab.Client, Network: "udp"}
 	device := capture(t, a)
+	// run begins with nothing to read, and with nothing that closes.
+	run := func(name string, test func(t *testing.T)) {
+		time.Sleep(200 * time.Millisecond)
+		readNews(t, device)
+		t.Run(name, test)
+	}
 
-	t.Run("a connection is told once a read, in its state of that moment", func(t *testing.T) {
+	run("a connection is told once a read, in its state of that moment", func(t *testing.T) {
 		stream := open(t, client, service)
 		exchange(t, stream)
 		news := readNews(t, device)
@@ -57,9 +63,8 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("each change of state between two reads is told", func(t *testing.T) {
+	run("each change of state between two reads is told", func(t *testing.T) {
 		stream := open(t, client, service)
-		time.Sleep(100 * time.Millisecond) // the stream of before is closing
 		readNews(t, device)
 		if err := stream.Close(); err != nil {
 			t.Fatal(err)
@@ -71,7 +76,7 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("what is over before it was ever told is not told", func(t *testing.T) {
+	run("what is over before it was ever told is not told", func(t *testing.T) {
 		before := counter(t, a, chardev.CounterSkippedClosing)
 		stream, err := client.Open(2, service)
 		if err != nil {
@@ -87,7 +92,7 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("a half-closed connection is told, for it may live on", func(t *testing.T) {
+	run("a half-closed connection is told, for it may live on", func(t *testing.T) {
 		stream, err := client.Open(3, direct)
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +105,7 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("a template goes before its first connection and not with the second", func(t *testing.T) {
+	run("a template goes before its first connection and not with the second", func(t *testing.T) {
 		first := open(t, client, persistent)
 		news := readNews(t, device)
 		if len(news) != 2 || !news[0].Template() || news[1].Client != first.Local() {
@@ -116,7 +121,7 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("sync_persist_mode tells templates only", func(t *testing.T) {
+	run("sync_persist_mode tells templates only", func(t *testing.T) {
 		a.Set(t, "sync_persist_mode", "1")
 		defer a.Set(t, "sync_persist_mode", "0")
 		before := counter(t, a, chardev.CounterSkippedPersist)
@@ -131,7 +136,7 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("a flow of datagrams is told once", func(t *testing.T) {
+	run("a flow of datagrams is told once", func(t *testing.T) {
 		flow := open(t, udp, datagrams)
 		news := readNews(t, device)
 		if len(news) != 1 || news[0].Protocol != ipvs.UDP || news[0].Client != flow.Local() {
@@ -143,7 +148,7 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("one-packet scheduling is never told", func(t *testing.T) {
+	run("one-packet scheduling is never told", func(t *testing.T) {
 		for range 10 {
 			exchange(t, open(t, udp, onePacket))
 		}
@@ -152,7 +157,7 @@ func TestCapture(t *testing.T) {
 		}
 	})
 
-	t.Run("traffic renews what was told, at the refresh period", func(t *testing.T) {
+	run("traffic renews what was told, at the refresh period", func(t *testing.T) {
 		a.Set(t, "sync_refresh_period", "1")
 		defer a.Set(t, "sync_refresh_period", "0")
 		stream := open(t, client, service)

@@ -190,6 +190,32 @@ func TestInject(t *testing.T) {
 		}, "the old real server is still there")
 	})
 
+	t.Run("a template moves to another real server", func(t *testing.T) {
+		template := in.template()
+		template.Flags |= ipvs.FlagInactive // as IPVS leaves it on templates
+		injectOne(t, in.device, template)
+		template.Dest = netip.AddrPortFrom(in.lab.Servers[1].Address, persistentPort)
+		injectOne(t, in.device, template)
+		eventually(t, 2*time.Second, func() bool {
+			got := in.mustKnow(t, template.Key())
+			return got.Dest == template.Dest
+		}, "the old real server is still there")
+	})
+
+	t.Run("a refused record leaves the connection that it names alone", func(t *testing.T) {
+		c := in.established(natPort, ipvs.Masquerade)
+		injectOne(t, in.device, c)
+		forged := c
+		forged.Dest = netip.MustParseAddrPort("203.0.113.1:80")
+		if refused := inject(t, in.device, forged); refused[0] != chardev.RefusedNoDest || len(refused) != 1 {
+			t.Errorf("refused %v, want no_dest", refused)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if got := in.mustKnow(t, c.Key()); got.Dest != c.Dest {
+			t.Errorf("have %v", &got)
+		}
+	})
+
 	t.Run("a template is found by what it is, not by a port", func(t *testing.T) {
 		template := in.template()
 		injectOne(t, in.device, template)
@@ -265,6 +291,10 @@ func TestInjectRefuses(t *testing.T) {
 		}, chardev.RefusedState},
 		{"one-packet scheduling", func(c *ipvs.Conn) { c.Flags |= ipvs.FlagOnePacket }, chardev.RefusedFlags},
 		{"an unknown forwarding method", func(c *ipvs.Conn) { c.Flags |= 5 }, chardev.RefusedFlags},
+		{"a template with a client port", func(c *ipvs.Conn) {
+			*c = in.template()
+			c.Client = netip.AddrPortFrom(c.Client.Addr(), 1)
+		}, chardev.RefusedFlags},
 		{"client port 0", func(c *ipvs.Conn) { c.Client = netip.AddrPortFrom(c.Client.Addr(), 0) }, chardev.RefusedFlags},
 		{"no client port, established", func(c *ipvs.Conn) {
 			c.Client = netip.AddrPortFrom(c.Client.Addr(), 0)
@@ -293,8 +323,15 @@ func TestInjectRefuses(t *testing.T) {
 			*c = in.template()
 			c.Dest = netip.MustParseAddrPort("203.0.113.1:80")
 		}, chardev.RefusedNoDest},
-		{"an FTP data connection without its service", func(c *ipvs.Conn) {
+		{"no client port, of a service that is not FTP", func(c *ipvs.Conn) {
 			c.Client = netip.AddrPortFrom(c.Client.Addr(), 0)
+			c.Flags |= ipvs.FlagNoCPort
+			c.State = ipvs.TCPListen
+		}, chardev.RefusedNoDest},
+		{"no client port, of a passive FTP port without an FTP service", func(c *ipvs.Conn) {
+			c.Client = netip.AddrPortFrom(c.Client.Addr(), 0)
+			c.Virtual = netip.AddrPortFrom(topology.Virtual, 5000)
+			c.Dest = netip.AddrPortFrom(in.server, 5000)
 			c.Flags |= ipvs.FlagNoCPort
 			c.State = ipvs.TCPListen
 		}, chardev.RefusedNoDest},
@@ -306,9 +343,6 @@ func TestInjectRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := in.established(natPort, ipvs.Masquerade)
 			test.change(&c)
-			if test.want == chardev.RefusedNoDest && c.Flags&ipvs.FlagNoCPort != 0 {
-				c.Virtual = netip.AddrPortFrom(c.Virtual.Addr(), unknownPort)
-			}
 			before := in.Stats(t)
 			good := in.established(natPort, ipvs.Masquerade)
 			refused := inject(t, in.device, c, good)
@@ -385,6 +419,79 @@ func TestInjectPolicy(t *testing.T) {
 		injectOne(t, in.device, c)
 		if got := in.mustKnow(t, c.Key()); got.Marks&ipvs.MarkBound == 0 {
 			t.Errorf("still unbound: %v", &got)
+		}
+	})
+}
+
+// What is let in for FTP's data connections, and what is not.
+func TestInjectFTP(t *testing.T) {
+	in := newInjection(t)
+	in.lab.AddService(t, director.Service{Method: director.NAT}, 21)
+	data := func(change func(*ipvs.Conn)) ipvs.Conn {
+		c := in.established(5000, ipvs.Masquerade)
+		c.State = ipvs.TCPListen
+		change(&c)
+		return c
+	}
+	noPort := func(c *ipvs.Conn) {
+		c.Client = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 7, byte(in.next >> 8), byte(in.next)}), 0)
+		c.Flags |= ipvs.FlagNoCPort
+	}
+	tests := []struct {
+		name    string
+		conn    ipvs.Conn
+		refused bool
+	}{
+		{"passive, before its client port is known", data(noPort), false},
+		{"passive, with its client port", data(func(*ipvs.Conn) {}), false},
+		{"active, from port 20", data(func(c *ipvs.Conn) {
+			c.Virtual = netip.AddrPortFrom(topology.Virtual, 20)
+			c.Dest = netip.AddrPortFrom(in.server, 20)
+		}), false},
+		{"passive, to another port of the real server", data(func(c *ipvs.Conn) {
+			c.Dest = netip.AddrPortFrom(in.server, 22)
+		}), true},
+		{"passive, to a privileged port", data(func(c *ipvs.Conn) {
+			c.Virtual = netip.AddrPortFrom(topology.Virtual, 23)
+			c.Dest = netip.AddrPortFrom(in.server, 23)
+		}), true},
+		{"active, to another port than the one below its control port", data(func(c *ipvs.Conn) {
+			c.Virtual = netip.AddrPortFrom(topology.Virtual, 20)
+			c.Dest = netip.AddrPortFrom(in.server, 22)
+		}), true},
+		{"passive, to a server that is not one", data(func(c *ipvs.Conn) {
+			c.Dest = netip.MustParseAddrPort("203.0.113.1:5000")
+		}), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			refused := inject(t, in.device, test.conn)
+			if !test.refused {
+				if len(refused) != 0 {
+					t.Fatalf("refused: %v", refused)
+				}
+				if got := in.mustKnow(t, test.conn.Key()); got.Marks&ipvs.MarkBound == 0 {
+					t.Errorf("not bound: %v", &got)
+				}
+				return
+			}
+			if refused[0] != chardev.RefusedNoDest || len(refused) != 1 {
+				t.Errorf("refused %v, want no_dest", refused)
+			}
+		})
+	}
+
+	t.Run("the port that a client turns out to have is learnt", func(t *testing.T) {
+		before := data(noPort)
+		injectOne(t, in.device, before)
+		after := before
+		after.Client = netip.AddrPortFrom(before.Client.Addr(), 45678)
+		after.Flags &^= ipvs.FlagNoCPort
+		after.State = ipvs.TCPEstablished
+		injectOne(t, in.device, after)
+		in.mustKnow(t, after.Key())
+		if _, is := known(t, in.Director, before.Key()); is {
+			t.Error("the wildcard is still there")
 		}
 	})
 }

@@ -44,15 +44,6 @@ func TestOverrun(t *testing.T) {
 	if stats.Counters[chardev.CounterDroppedFull] == 0 {
 		t.Error("no drop is counted")
 	}
-	owned := make(map[netip.AddrPort]bool)
-	for _, c := range snapshot(t, a, true) {
-		owned[c.Client] = true
-	}
-	for _, s := range opened {
-		if !owned[s.Local()] {
-			t.Errorf("%v is not in the snapshot", s.Local())
-		}
-	}
 	// What was dropped is news again with its next packet, snapshot or not.
 	late := make(map[netip.AddrPort]bool)
 	for _, c := range told {
@@ -67,6 +58,15 @@ func TestOverrun(t *testing.T) {
 	for _, s := range opened {
 		if !late[s.Local()] {
 			t.Errorf("%v was never told", s.Local())
+		}
+	}
+	owned := make(map[netip.AddrPort]bool)
+	for _, c := range snapshot(t, a, true) {
+		owned[c.Client] = true
+	}
+	for _, s := range opened {
+		if !owned[s.Local()] {
+			t.Errorf("%v is not in the snapshot", s.Local())
 		}
 	}
 }

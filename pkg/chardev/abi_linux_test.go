@@ -95,6 +95,7 @@ var abi = map[string]uint64{
 	"SSYNCP_MISSING_CONN_SEQ_NEXT": uint64(MissingConnSeqNext),
 	"SSYNCP_MISSING_FILL_CPORT":    uint64(MissingFillCPort),
 	"SSYNCP_MISSING_CONN_LISTEN":   uint64(MissingConnListen),
+	"SSYNCP_MISSING_SERVICE_FIND":  uint64(MissingServiceFind),
 
 	"SSYNCP_STATE_CAPTURING":      uint64(StateCapturing),
 	"SSYNCP_STATE_LINGERING":      uint64(StateLingering),

@@ -105,6 +105,7 @@ const (
 	MissingConnSeqNext Missing = 0x10
 	MissingFillCPort   Missing = 0x20
 	MissingConnListen  Missing = 0x40
+	MissingServiceFind Missing = 0x80
 )
 
 func (m Missing) String() string { return bitNames(uint32(m), missingNames[:]) }
@@ -113,7 +114,7 @@ func (m Missing) String() string { return bitNames(uint32(m), missingNames[:]) }
 var (
 	eventNames   = [...]string{"lost", "master_running", "master_stopped"}
 	stateNames   = [...]string{"capturing", "lingering", "master_running", "interposed", "buried"}
-	missingNames = [...]string{"find_dest", "try_bind_dest", "ct_in_get", "pe_getbyname", "conn_seq_next", "fill_cport", "conn_listen"}
+	missingNames = [...]string{"find_dest", "try_bind_dest", "ct_in_get", "pe_getbyname", "conn_seq_next", "fill_cport", "conn_listen", "service_find"}
 )
 
 // bitNames joins the names of the bits that are set by commas; it is "none"
