@@ -32,6 +32,7 @@ type Options struct {
 type daemon struct {
 	options Options
 	config  config.Config // running
+	path    string        // of the device, for good
 	level   *slog.LevelVar
 	log     *slog.Logger
 	engine  *engine.Engine
@@ -50,12 +51,28 @@ func Run(ctx context.Context, o Options) error {
 	d := &daemon{
 		options: o,
 		config:  cfg,
+		path:    cfg.Device.Path,
 		level:   level,
 		log:     slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: level})),
 	}
 	link, ipvs := transport.NewCounters(), ipvssync.NewCounters()
-	d.engine = engine.New(func() (engine.Session, error) {
-		return d.open(cfg, link, ipvs)
+	d.engine = engine.New(engine.Parts{
+		Link: func() (engine.Link, error) {
+			return d.openLink(transport.Options{
+				Interface: cfg.Multicast.Interface,
+				Group:     cfg.Multicast.Group,
+				Protocol:  wire.Protocol,
+				MaxSize:   wire.MaxSize,
+				Counters:  link,
+			})
+		},
+		Device: func() (engine.Source, engine.Sink, error) {
+			return d.openDevice(ipvssync.Options{
+				Open:     func() (ipvssync.Device, error) { return o.Open(cfg.Device.Path) },
+				SyncID:   cfg.SyncID,
+				Counters: ipvs,
+			})
+		},
 	}, wire.MaxSize, settings(cfg), d.log)
 	d.report = newReport(d.log, d.stats, d.engine.Counters(), link, ipvs)
 	defer d.report.ticker.Stop()
@@ -82,52 +99,37 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// open opens link, source and sink, or nothing. cfg is that of the start: what
-// a reload changes is not bound to anything that is opened here.
-func (d *daemon) open(cfg config.Config, lc *transport.Counters, ic *ipvssync.Counters) (s engine.Session, err error) {
-	var opened []io.Closer
-	defer func() {
-		if err != nil {
-			for _, c := range opened {
-				c.Close()
-			}
-		}
-	}()
-	link, err := transport.Open(transport.Options{
-		Interface: cfg.Multicast.Interface,
-		Group:     cfg.Multicast.Group,
-		Protocol:  wire.Protocol,
-		MaxSize:   wire.MaxSize,
-		Counters:  lc,
-	})
+func (d *daemon) openLink(o transport.Options) (engine.Link, error) {
+	link, err := transport.Open(o)
 	if err != nil {
-		return engine.Session{}, err
+		return nil, err // not a nil *Link, which is no nil engine.Link
 	}
-	opened = append(opened, link)
-	options := ipvssync.Options{
-		Open:     func() (ipvssync.Device, error) { return d.options.Open(cfg.Device.Path) },
-		SyncID:   cfg.SyncID,
-		Counters: ic,
-	}
-	source, err := ipvssync.OpenSource(options)
+	d.log.Info("link is open", "link", link.String())
+	return link, nil
+}
+
+// openDevice opens source and sink, or nothing.
+func (d *daemon) openDevice(o ipvssync.Options) (engine.Source, engine.Sink, error) {
+	source, err := ipvssync.OpenSource(o)
 	if err != nil {
-		return engine.Session{}, err
+		return nil, nil, err
 	}
-	opened = append(opened, source)
-	sink, err := ipvssync.OpenSink(options)
+	sink, err := ipvssync.OpenSink(o)
 	if err != nil {
-		return engine.Session{}, err
+		source.Close()
+		return nil, nil, err
 	}
-	opened = append(opened, sink)
 	stats, err := d.stats()
 	if err != nil {
-		return engine.Session{}, err
+		source.Close()
+		sink.Close()
+		return nil, nil, err
 	}
-	d.log.Info("device and link are open", "link", link.String(), "module", stats.State, "connections", stats.ConnCount)
+	d.log.Info("device is open", "device", d.path, "state", stats.State, "connections", stats.ConnCount, "queue_len", stats.QueueLen)
 	if stats.Missing != 0 {
 		d.log.Warn("the kernel module did not find all of ip_vs: what needs the rest is refused", "missing", stats.Missing)
 	}
-	return engine.Session{Link: link, Source: source, Sink: sink}, nil
+	return source, sink, nil
 }
 
 func settings(cfg config.Config) engine.Settings {
@@ -178,7 +180,7 @@ func problems(err error) []string {
 
 // stats asks the kernel module for its counters.
 func (d *daemon) stats() (stats chardev.Stats, err error) {
-	device, err := d.options.Open(d.config.Device.Path)
+	device, err := d.options.Open(d.path)
 	if err != nil {
 		return stats, err
 	}

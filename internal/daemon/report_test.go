@@ -18,7 +18,7 @@ import (
 func reporter() (*report, *transport.Counters, *ipvssync.Counters, *strings.Builder) {
 	var log strings.Builder
 	link, ipvs := transport.NewCounters(), ipvssync.NewCounters()
-	e := engine.New(nil, 0, engine.Settings{}, nil)
+	e := engine.New(engine.Parts{}, 0, engine.Settings{}, nil)
 	device := func() (chardev.Stats, error) { return chardev.Stats{}, errors.New("device is gone") }
 	r := newReport(slog.New(slog.NewTextHandler(&log, nil)), device, e.Counters(), link, ipvs)
 	return r, link, ipvs, &log

@@ -23,20 +23,21 @@ type capture struct {
 	log      *slog.Logger
 	settings func() Settings
 	counters Counters
+	rejoined <-chan struct{} // peers can be reached again
 
-	out    *Outbox
-	pace   pace
-	heal   heal
-	paused bool
+	out  *Outbox
+	pace pace
+	heal heal
 }
 
-func newCapture(e *Engine, s Session) *capture {
+func newCapture(e *Engine, s session, rejoined <-chan struct{}) *capture {
 	return &capture{
-		link:     s.Link,
-		source:   s.Source,
+		link:     s.link,
+		source:   s.source,
 		log:      e.log,
 		settings: func() Settings { return *e.settings.Load() },
 		counters: e.counters,
+		rejoined: rejoined,
 		out:      NewOutbox(e.size),
 	}
 }
@@ -57,6 +58,8 @@ func (c *capture) run(ctx, stop, sending context.Context) error {
 				return nil
 			}
 			return c.news(sending, time.Now().Add(drainLimit))
+		case <-c.rejoined:
+			c.heal.now()
 		case <-timer.C:
 		}
 		settings := c.settings()
@@ -104,16 +107,16 @@ func (c *capture) news(sending context.Context, end time.Time) error {
 // note takes up what a reading said beside news.
 func (c *capture) note(r Reading) {
 	switch {
-	case r.Pause != nil && !c.paused:
-		c.paused = true
+	case r.Pause != nil && !c.heal.paused:
+		c.heal.paused = true
 		c.heal.cancel()
 		c.log.Error("capture paused", "error", r.Pause)
-	case r.Resume && c.paused:
-		c.paused = false
+	case r.Pause == nil && c.heal.paused:
+		c.heal.paused = false
 		c.log.Info("capture goes on")
 		c.heal.now()
 	}
-	if r.Lost && !c.paused {
+	if r.Lost && !c.heal.paused {
 		c.counters.Troubles.Add(Lost, 1)
 		if wait, first := c.heal.lost(time.Now()); first {
 			c.log.Warn("news was lost: the kernel's queue was full; advertising again what this director owns",
@@ -156,6 +159,7 @@ func (c *capture) transmit(n int) (sent int, err error) {
 	c.out.Release(sent)
 	if err != nil {
 		c.discard()
+		err = linkError{err}
 	}
 	return sent, err
 }

@@ -24,8 +24,9 @@
 //
 // # Sessions
 //
-// Link, source and sink are opened together and closed together. When one of
-// them fails the session ends, and another is opened, after a back-off where
-// that fails; it begins with a snapshot, which brings up to date what peers
-// missed.
+// A session is a link and a device, which has a source and a sink. When one of
+// them fails the session ends, and what failed is opened again, with a
+// back-off. The next session begins with a snapshot, which brings up to date
+// what peers missed. A device stays open while its link is away: the kernel
+// keeps the news, and the marks of what this director owns.
 package engine

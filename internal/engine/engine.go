@@ -8,12 +8,7 @@ import (
 	"time"
 )
 
-const (
-	checkEvery = time.Second // of the link
-
-	reopenMin = 200 * time.Millisecond
-	reopenMax = 5 * time.Second
-)
+const checkEvery = time.Second // of the link
 
 // Settings may change while the engine runs.
 type Settings struct {
@@ -23,17 +18,16 @@ type Settings struct {
 
 // Engine runs sessions, one after the other.
 type Engine struct {
-	open     func() (Session, error)
+	parts    Parts
 	size     int
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
 	counters Counters
 }
 
-// New returns an engine. open opens everything or nothing; advertSize is the
-// longest advert that a source builds.
-func New(open func() (Session, error), advertSize int, s Settings, log *slog.Logger) *Engine {
-	e := &Engine{open: open, size: advertSize, log: log, counters: newCounters()}
+// New returns an engine. advertSize is the longest advert that a source builds.
+func New(p Parts, advertSize int, s Settings, log *slog.Logger) *Engine {
+	e := &Engine{parts: p, size: advertSize, log: log, counters: newCounters()}
 	e.Set(s)
 	return e
 }
@@ -48,55 +42,57 @@ func (e *Engine) Counters() Counters { return e.counters }
 // is nil. It fails only where the first session cannot be opened: later ones
 // are tried until they can.
 func (e *Engine) Run(ctx context.Context) error {
-	s, err := e.open()
-	if err != nil {
+	var s session
+	defer func() {
+		if err := s.close(); err != nil {
+			e.log.Debug("stopping", "error", err)
+		}
+	}()
+	if err := s.open(e.parts); err != nil {
 		return err
 	}
+	o := outage{log: e.log}
 	for {
 		e.counters.Counts.Add(Sessions, 1)
+		calm := time.AfterFunc(reopenCalm, o.over)
 		err := e.run(ctx, s)
-		if closing := s.close(); closing != nil {
-			e.log.Debug("close", "error", closing)
-		}
+		calm.Stop()
 		if ctx.Err() != nil {
 			if err != nil {
 				e.log.Error("stopped before everything was sent", "error", err)
 			}
 			return nil
 		}
-		e.log.Error("synchronization interrupted, opening device and interface again", "error", err)
-		var ok bool
-		if s, ok = e.reopen(ctx, err); !ok {
+		o.failed("synchronization interrupted, opening again what failed", err)
+		if err := s.closeFailed(err); err != nil {
+			e.log.Debug("after a failure", "error", err)
+		}
+		if !e.reopen(ctx, &s, &o) {
 			return nil
 		}
-		e.log.Info("synchronization goes on")
 	}
 }
 
-// reopen tries until a session is open or ctx is done. It says why it cannot
-// once for every different reason.
-func (e *Engine) reopen(ctx context.Context, reason error) (Session, bool) {
-	said := reason.Error()
-	for wait := reopenMin; ; wait = min(2*wait, reopenMax) {
-		if !sleep(ctx, wait) {
-			return Session{}, false
+// reopen tries until the session is whole again, or ctx is done.
+func (e *Engine) reopen(ctx context.Context, s *session, o *outage) bool {
+	for {
+		if !sleep(ctx, o.wait()) {
+			return false
 		}
-		s, err := e.open()
+		err := s.open(e.parts)
 		if err == nil {
-			return s, true
+			o.opened()
+			return true
 		}
-		if err.Error() != said {
-			said = err.Error()
-			e.log.Error("still interrupted, trying again", "error", err)
-		}
+		o.failed("still interrupted, trying again", err)
 	}
 }
 
 // run runs a session until stop is done or a part of it fails.
-func (e *Engine) run(stop context.Context, s Session) error {
+func (e *Engine) run(stop context.Context, s session) error {
 	ctx, cancel := context.WithCancel(stop)
 	defer cancel()
-	defer context.AfterFunc(ctx, s.Link.Unblock)()
+	defer context.AfterFunc(ctx, s.link.Unblock)()
 
 	// What was read may still be sent for a while after a stop, but not
 	// after a failure.
@@ -121,37 +117,51 @@ func (e *Engine) run(stop context.Context, s Session) error {
 			}
 		})
 	}
+	rejoined := make(chan struct{}, 1)
 	part(func() error { return e.apply(ctx, s) })
-	part(func() error { return check(ctx, s.Link) })
-	part(func() error { return newCapture(e, s).run(ctx, stop, sending) })
+	part(func() error { return e.check(ctx, s.link, rejoined) })
+	part(func() error { return newCapture(e, s, rejoined).run(ctx, stop, sending) })
 	parts.Wait()
 	return failed
 }
 
 // apply hands peers' adverts to the sink.
-func (e *Engine) apply(ctx context.Context, s Session) error {
+func (e *Engine) apply(ctx context.Context, s session) error {
 	for {
-		adverts, err := s.Link.Receive()
+		adverts, err := s.link.Receive()
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			return err
+			return linkError{err}
 		}
 		e.counters.Counts.Add(AppliedBatches, 1)
-		if err := s.Sink.Apply(adverts); err != nil {
+		if err := s.sink.Apply(adverts); err != nil {
 			return err
 		}
 	}
 }
 
 // check looks after the link: without news to send, nothing else would notice
-// that it went away.
-func check(ctx context.Context, link Link) error {
+// that it went away. What is sent without a carrier reaches nobody, so
+// rejoined is told when it is back.
+func (e *Engine) check(ctx context.Context, link Link, rejoined chan<- struct{}) error {
+	carrier := true
 	for sleep(ctx, checkEvery) {
-		if err := link.Check(); err != nil {
-			return err
+		is, err := link.Check()
+		switch {
+		case err != nil:
+			return linkError{err}
+		case carrier && !is:
+			e.log.Warn("the interface has no carrier: peers are not reached")
+		case !carrier && is:
+			e.log.Info("the interface has a carrier again: advertising what this director owns")
+			select {
+			case rejoined <- struct{}{}:
+			default:
+			}
 		}
+		carrier = is
 	}
 	return nil
 }

@@ -278,12 +278,12 @@ func TestPauseAndResume(t *testing.T) {
 	}, func(w *world) {
 		for range 20 {
 			time.Sleep(period)
-			w.kernel.do(func(k *kernel) { k.pause, k.lost = master, true })
+			w.kernel.do(func(k *kernel) { k.lost = true })
 		}
 		if sent := w.trace.only("send", "snapshot"); sent != nil {
 			t.Errorf("while paused: %v", sent)
 		}
-		w.kernel.do(func(k *kernel) { k.pause, k.lost, k.resume = nil, true, true })
+		w.kernel.do(func(k *kernel) { k.pause, k.lost = nil, true })
 		time.Sleep(10 * time.Second)
 	})
 	if n := w.logged("somebody else does it"); n != 1 {
@@ -355,9 +355,12 @@ func TestPeersAdvertsReachTheSink(t *testing.T) {
 func TestFirstSessionMustOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(usual)
-		w.openErr = errors.New("no device")
-		if err := w.engine.Run(t.Context()); !errors.Is(err, w.openErr) {
+		w.kernel.openErr = errors.New("no device")
+		if err := w.engine.Run(t.Context()); !errors.Is(err, w.kernel.openErr) {
 			t.Errorf("err = %v", err)
+		}
+		if got := what(w.trace.only("open", "close")); got != "open-link open-failed close-link" {
+			t.Error(got)
 		}
 	})
 }
@@ -365,29 +368,37 @@ func TestFirstSessionMustOpen(t *testing.T) {
 func TestFailureEndsASessionAndAnotherBegins(t *testing.T) {
 	failure := errors.New("it broke")
 	for _, tt := range []struct {
-		name  string
-		broke func(*world)
-		mend  func(*world)
+		name   string
+		broke  func(*world)
+		mend   func(*world)
+		reopen string // what is closed and opened again
 	}{
-		{"the device", func(w *world) { w.kernel.do(func(k *kernel) { k.readErr = failure }) },
-			func(w *world) { w.kernel.do(func(k *kernel) { k.readErr = nil }) }},
-		{"the interface", func(w *world) { w.network.do(func(n *network) { n.checkErr = failure }) },
-			func(w *world) { w.network.do(func(n *network) { n.checkErr = nil }) }},
-		{"sending", func(w *world) { w.network.do(func(n *network) { n.sendErr = failure }); w.kernel.news("x") },
-			func(w *world) { w.network.do(func(n *network) { n.sendErr = nil }) }},
+		{"the device", func(w *world) { w.kernel.do(func(k *kernel) { k.readErr, k.openErr = failure, failure }) },
+			func(w *world) { w.kernel.do(func(k *kernel) { k.readErr, k.openErr = nil, nil }) },
+			"close-link close-sink close-source open-link open-device"},
+		{"the interface", func(w *world) { w.network.do(func(n *network) { n.checkErr, n.openErr = failure, failure }) },
+			func(w *world) { w.network.do(func(n *network) { n.checkErr, n.openErr = nil, nil }) },
+			"close-link open-link"},
+		{"sending", func(w *world) {
+			w.network.do(func(n *network) { n.sendErr, n.openErr = failure, failure })
+			w.kernel.news("x")
+		}, func(w *world) { w.network.do(func(n *network) { n.sendErr, n.openErr = nil, nil }) },
+			"close-link open-link"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := running(t, usual, func(w *world) { w.kernel.owned = "abc" }, func(w *world) {
 				time.Sleep(5 * time.Second)
 				tt.broke(w)
-				w.network.do(func(*network) { w.openErr = failure })
 				time.Sleep(time.Minute)
 				tt.mend(w)
-				w.network.do(func(*network) { w.openErr = nil })
 				time.Sleep(10 * time.Second)
 				w.kernel.news("n")
 				time.Sleep(time.Second)
 			})
+			want := "open-link open-device " + tt.reopen + " close-link close-sink close-source"
+			if got := what(w.trace.only("open-link", "open-device", "close-link", "close-sink", "close-source")); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
 			tries := len(w.trace.only("open-failed"))
 			if tries < 10 || tries > 20 {
 				t.Errorf("%d attempts in a minute, want a back-off of up to 5 s", tries)
@@ -406,6 +417,29 @@ func TestFailureEndsASessionAndAnotherBegins(t *testing.T) {
 	}
 }
 
+func TestLinkThatOpensAndFailsAtOnce(t *testing.T) {
+	w := running(t, usual, nil, func(w *world) {
+		time.Sleep(time.Minute)
+		w.network.do(func(n *network) { n.sendErr = errors.New("a firewall") })
+		for range 600 {
+			w.kernel.news("n")
+			time.Sleep(period)
+		}
+		if n := len(w.trace.only("open-link")); n < 10 || n > 20 {
+			t.Errorf("opened %d times in a minute, want a back-off of up to 5 s", n)
+		}
+		w.network.do(func(n *network) { n.sendErr = nil })
+		time.Sleep(time.Minute)
+	})
+	if n := w.logged("a firewall"); n != 1 {
+		t.Errorf("the reason was logged %d times", n)
+	}
+	// At the first attempt, and when it was true.
+	if n := w.logged("synchronization goes on"); n != 2 {
+		t.Errorf("the recovery was logged %d times", n)
+	}
+}
+
 func TestSinkFailureEndsASession(t *testing.T) {
 	w := running(t, usual, func(w *world) {
 		failure := errors.New("write failed")
@@ -417,15 +451,50 @@ func TestSinkFailureEndsASession(t *testing.T) {
 		w.incoming <- [][]byte{[]byte("b")}
 		time.Sleep(time.Second)
 	})
-	if got := what(w.trace.only("open", "apply")); got != "open apply:a open apply:b" {
+	if got := what(w.trace.only("open-device", "apply")); got != "open-device apply:a open-device apply:b" {
 		t.Error(got)
+	}
+}
+
+func TestNewsWaitsInTheKernelWhileTheLinkIsAway(t *testing.T) {
+	w := running(t, usual, nil, func(w *world) {
+		time.Sleep(time.Second)
+		away := errors.New("down")
+		w.network.do(func(n *network) { n.checkErr, n.openErr = away, away })
+		time.Sleep(2 * time.Second)
+		w.kernel.news("abcd")
+		time.Sleep(time.Minute)
+		if sent := w.trace.only("send"); sent != nil {
+			t.Errorf("sent %v", sent)
+		}
+		w.network.do(func(n *network) { n.checkErr, n.openErr = nil, nil })
+		time.Sleep(10 * time.Second)
+	})
+	if got := what(w.trace.only("send")); got != "send:abc send:d" {
+		t.Error(got)
+	}
+}
+
+func TestCarrierThatComesBackIsASnapshot(t *testing.T) {
+	w := running(t, usual, func(w *world) { w.kernel.owned = "abc" }, func(w *world) {
+		time.Sleep(5 * time.Second)
+		w.network.do(func(n *network) { n.unplugged = true })
+		time.Sleep(time.Minute)
+		w.network.do(func(n *network) { n.unplugged = false })
+		time.Sleep(5 * time.Second)
+	})
+	if got := what(w.trace.only("open", "send")); got != "open-link open-device send:abc send:abc" {
+		t.Error(got)
+	}
+	if w.logged("no carrier") != 1 || w.logged("carrier again") != 1 {
+		t.Errorf("log:\n%s", w.log.String())
 	}
 }
 
 func TestStopDuringAnOutage(t *testing.T) {
 	running(t, usual, nil, func(w *world) {
 		time.Sleep(time.Second)
-		w.network.do(func(n *network) { n.checkErr = errors.New("down"); w.openErr = n.checkErr })
+		w.network.do(func(n *network) { n.checkErr = errors.New("down"); n.openErr = n.checkErr })
 		time.Sleep(time.Minute)
 	})
 }

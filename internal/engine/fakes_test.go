@@ -24,8 +24,8 @@ type kernel struct {
 	queue    string
 	lost     bool
 	pause    error
-	resume   bool
 	owned    string // entries of a snapshot
+	openErr  error
 	readErr  error
 	snapErr  error
 	trace    *trace
@@ -103,8 +103,8 @@ func (s *source) Read(out *engine.Outbox) (engine.Reading, error) {
 	if s.k.readErr != nil {
 		return engine.Reading{}, s.k.readErr
 	}
-	r := engine.Reading{Lost: s.k.lost, Pause: s.k.pause, Resume: s.k.resume}
-	s.k.lost, s.k.pause, s.k.resume = false, nil, false
+	r := engine.Reading{Lost: s.k.lost, Pause: s.k.pause}
+	s.k.lost = false
 	n := min(readSize, len(s.k.queue))
 	for _, entry := range []byte(s.k.queue[:n]) {
 		s.partial = pack(s.partial, entry, out)
@@ -173,10 +173,12 @@ func (s *snapshot) Close() error {
 
 // network is the link and what is at its other end.
 type network struct {
-	mu       sync.Mutex
-	trace    *trace
-	sendErr  error
-	checkErr error
+	mu        sync.Mutex
+	trace     *trace
+	openErr   error
+	sendErr   error
+	checkErr  error
+	unplugged bool
 }
 
 func (n *network) do(f func(*network)) {
@@ -217,10 +219,10 @@ func (l *link) Receive() ([][]byte, error) {
 
 func (l *link) Unblock() { l.once.Do(func() { close(l.unblock) }) }
 
-func (l *link) Check() error {
+func (l *link) Check() (bool, error) {
 	l.n.mu.Lock()
 	defer l.n.mu.Unlock()
-	return l.n.checkErr
+	return !l.n.unplugged, l.n.checkErr
 }
 
 func (l *link) Close() error { l.n.trace.add("close-link"); return nil }
@@ -249,7 +251,6 @@ type world struct {
 	network  *network
 	sink     *sink
 	incoming chan [][]byte
-	openErr  error
 	log      strings.Builder
 	logMu    sync.Mutex
 	engine   *engine.Engine
@@ -264,24 +265,32 @@ func newWorld(s engine.Settings) *world {
 		sink:     &sink{trace: t},
 		incoming: make(chan [][]byte),
 	}
-	w.engine = engine.New(w.open, advertSize, s, slog.New(slog.NewTextHandler(w, nil)))
+	parts := engine.Parts{Link: w.openLink, Device: w.openDevice}
+	w.engine = engine.New(parts, advertSize, s, slog.New(slog.NewTextHandler(w, nil)))
 	return w
 }
 
-func (w *world) open() (engine.Session, error) {
+func (w *world) openLink() (engine.Link, error) {
 	w.network.mu.Lock()
 	defer w.network.mu.Unlock()
-	if w.openErr != nil {
+	if w.network.openErr != nil {
 		w.trace.add("open-failed")
-		return engine.Session{}, w.openErr
+		return nil, w.network.openErr
 	}
-	w.trace.add("open")
-	w.kernel.do(func(k *kernel) { k.open++ })
-	return engine.Session{
-		Link:   &link{n: w.network, incoming: w.incoming, unblock: make(chan struct{})},
-		Source: &source{k: w.kernel},
-		Sink:   w.sink,
-	}, nil
+	w.trace.add("open-link")
+	return &link{n: w.network, incoming: w.incoming, unblock: make(chan struct{})}, nil
+}
+
+func (w *world) openDevice() (engine.Source, engine.Sink, error) {
+	w.kernel.mu.Lock()
+	defer w.kernel.mu.Unlock()
+	if w.kernel.openErr != nil {
+		w.trace.add("open-failed")
+		return nil, nil, w.kernel.openErr
+	}
+	w.trace.add("open-device")
+	w.kernel.open++
+	return &source{k: w.kernel}, w.sink, nil
 }
 
 func (w *world) Write(p []byte) (int, error) {

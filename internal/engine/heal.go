@@ -24,6 +24,7 @@ type heal struct {
 	adverts  int  // sent of it
 	again    bool // lost during the snapshot: what it has passed may be wrong
 	never    bool // there are no snapshots
+	paused   bool // there is nothing to advertise
 	pace     pace
 }
 
@@ -48,8 +49,14 @@ func (h *heal) schedule(now time.Time, first bool) {
 	h.due = now.Add(h.backoff)
 }
 
-// now makes a snapshot due at once.
-func (h *heal) now() { h.due = time.Now() }
+// now makes a snapshot due at once, or after the one in flight.
+func (h *heal) now() {
+	if h.snapshot != nil {
+		h.again = true
+	} else {
+		h.due = time.Now()
+	}
+}
 
 // end closes the snapshot in flight.
 func (h *heal) end() {
@@ -71,7 +78,7 @@ func (h *heal) before(t time.Time) time.Time {
 	switch now := time.Now(); {
 	case h.snapshot != nil:
 		at = now.Add(max(healSlice, h.pace.wait(now)))
-	case !h.due.IsZero():
+	case !h.due.IsZero() && !h.paused:
 		at = h.due
 	}
 	if at.Before(t) {
@@ -85,7 +92,7 @@ func (c *capture) step() error {
 	h := &c.heal
 	now := time.Now()
 	if h.snapshot == nil {
-		if h.due.IsZero() || now.Before(h.due) || c.paused {
+		if h.due.IsZero() || now.Before(h.due) || h.paused {
 			return nil
 		}
 		h.due = time.Time{}

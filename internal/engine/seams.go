@@ -21,10 +21,9 @@ type Reading struct {
 	Entries int  // objects that were read
 	More    bool // the buffer came back full: read again at once
 	Lost    bool // news was dropped: a snapshot heals it
-	// Pause is set where something else owns the objects from now on, and
-	// says what: there is no news until Resume.
-	Pause  error
-	Resume bool
+	// Pause is set as long as something else owns the objects, and says
+	// what: there is no news until it is nil again.
+	Pause error
 }
 
 // Snapshot is a walk over everything that this director owns.
@@ -56,20 +55,14 @@ type Link interface {
 	Receive() ([][]byte, error)
 	// Unblock ends a waiting Receive and every later one.
 	Unblock()
-	// Check fails when the link must be opened again.
-	Check() error
+	// Check fails when the link must be opened again. It returns whether
+	// anybody can be reached: whether there is a carrier.
+	Check() (carrier bool, err error)
 	Close() error
 }
 
-// Session is what the engine runs on, opened together.
-type Session struct {
-	Link   Link
-	Source Source
-	Sink   Sink
-}
-
-// close closes everything, the source last: what is queued from then on is for
-// the next reader.
-func (s Session) close() error {
-	return errors.Join(s.Link.Close(), s.Sink.Close(), s.Source.Close())
+// Parts open what the engine runs on. Each opens everything or nothing.
+type Parts struct {
+	Link   func() (Link, error)
+	Device func() (Source, Sink, error)
 }

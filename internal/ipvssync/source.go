@@ -16,7 +16,7 @@ type Source struct {
 	batch   *chardev.Batch
 	conn    ipvs.Conn
 	packer  packer
-	pause   error // found at the start
+	pause   error // as long as the master runs
 }
 
 // OpenSource attaches to the queue of this network namespace.
@@ -35,15 +35,11 @@ func OpenSource(o Options) (*Source, error) {
 		batch:   chardev.NewBatch(chardev.DefaultBatchSize),
 		packer:  packer,
 	}
-	var stats chardev.Stats
-	if err := device.Stats(&stats); err != nil {
-		device.Close()
-		return nil, err
-	}
 	// The event would say it at the next packet: too late on a quiet
 	// director.
-	if stats.State&chardev.StateMasterRunning != 0 {
-		s.pause = ErrMasterRunning
+	if err := s.lookForMaster(); err != nil {
+		device.Close()
+		return nil, err
 	}
 	return s, nil
 }
@@ -64,7 +60,6 @@ func attach(o Options, a chardev.AttachOptions) (Device, error) {
 // Read is engine.Source's.
 func (s *Source) Read(out *engine.Outbox) (engine.Reading, error) {
 	r := engine.Reading{Pause: s.pause}
-	s.pause = nil
 	ok, err := s.device.ReadBatch(s.batch)
 	if !ok || err != nil {
 		return r, err
@@ -83,23 +78,25 @@ func (s *Source) Read(out *engine.Outbox) (engine.Reading, error) {
 	}
 	// Both may be in one batch, and the order is not told: the state is.
 	if events&(chardev.EventMasterRunning|chardev.EventMasterStopped) != 0 {
-		running, err := s.masterRunning()
-		if err != nil {
+		if err := s.lookForMaster(); err != nil {
 			return r, err
 		}
-		if running {
-			r.Pause = ErrMasterRunning
-		} else {
-			r.Pause, r.Resume = nil, true
-		}
+		r.Pause = s.pause
 	}
 	return r, nil
 }
 
-func (s *Source) masterRunning() (bool, error) {
+// lookForMaster asks whether the in-kernel sync master runs.
+func (s *Source) lookForMaster() error {
 	var stats chardev.Stats
-	err := s.device.Stats(&stats)
-	return stats.State&chardev.StateMasterRunning != 0, err
+	if err := s.device.Stats(&stats); err != nil {
+		return err
+	}
+	s.pause = nil
+	if stats.State&chardev.StateMasterRunning != 0 {
+		s.pause = ErrMasterRunning
+	}
+	return nil
 }
 
 // Flush is engine.Source's.

@@ -4,13 +4,16 @@ package netnstest
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,14 +53,40 @@ func (ns *Namespace) IP(t testing.TB, args string) {
 	run(t, append([]string{"-n", ns.Name}, strings.Fields(args)...)...)
 }
 
-// Pair joins two namespaces by a veth pair, up, with an address at each end.
+// Pair joins two namespaces by a veth pair, with an address at each end, and
+// waits until it carries packets.
 func Pair(t testing.TB, a *Namespace, nameA, addressA string, b *Namespace, nameB, addressB string) {
 	t.Helper()
-	run(t, "link", "add", nameA, "netns", a.Name, "type", "veth", "peer", "name", nameB, "netns", b.Name)
+	// With an index of its own: where both ends have the same one, the kernel
+	// takes the device for one without a lower device, and its carrier for
+	// less urgent.
+	index := strconv.FormatInt(1000+number.Add(1), 10)
+	run(t, "link", "add", nameA, "index", index, "netns", a.Name, "type", "veth", "peer", "name", nameB, "netns", b.Name)
 	a.IP(t, "address add "+addressA+" dev "+nameA)
 	b.IP(t, "address add "+addressB+" dev "+nameB)
 	a.IP(t, "link set "+nameA+" up")
 	b.IP(t, "link set "+nameB+" up")
+	a.running(t, nameA)
+	b.running(t, nameB)
+}
+
+// running waits for an interface. The kernel takes note of a carrier up to a
+// second late, and drops what is sent before.
+func (ns *Namespace) running(t testing.TB, name string) {
+	t.Helper()
+	for range 500 {
+		var ifi *net.Interface
+		var err error
+		ns.Do(t, func() { ifi, err = net.InterfaceByName(name) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ifi.Flags&net.FlagRunning != 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("interface %s has no carrier", name)
 }
 
 func run(t testing.TB, args ...string) {

@@ -12,6 +12,8 @@ import (
 type device struct {
 	name    string
 	index   int
+	mtu     int
+	carrier bool
 	address netip.Addr // the primary one: source of our adverts
 }
 
@@ -41,7 +43,13 @@ func lookup(name string) (device, error) {
 		return device{}, fmt.Errorf("interface %s %w: ip link set %[1]s up", name, ErrDown)
 	case flags&unix.IFF_MULTICAST == 0:
 		return device{}, fmt.Errorf("interface %s %w: ip link set %[1]s multicast on", name, ErrNoMulticast)
+	default:
+		d.carrier = flags&unix.IFF_RUNNING != 0
 	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFMTU, request); err != nil {
+		return device{}, fmt.Errorf("transport: interface %s: MTU: %w", name, err)
+	}
+	d.mtu = int(request.Uint32())
 	err = unix.IoctlIfreq(fd, unix.SIOCGIFADDR, request)
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		return device{}, fmt.Errorf("interface %s %w, the source of adverts: ip address add ADDRESS/LENGTH dev %[1]s", name, ErrNoAddress)

@@ -12,6 +12,7 @@ var (
 	ErrDown        = errors.New("is down")
 	ErrNoMulticast = errors.New("has no MULTICAST flag")
 	ErrNoAddress   = errors.New("has no IPv4 address")
+	ErrMTU         = errors.New("has too small an MTU")
 	ErrChanged     = errors.New("is not what it was")
 	ErrGroup       = errors.New("not an IPv4 multicast group (224.0.0.0/4)")
 	ErrPermission  = errors.New("a raw socket takes CAP_NET_RAW: run as root or with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN")

@@ -53,6 +53,11 @@ func Open(o Options) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
+	if need := headerMin + o.MaxSize; device.mtu < need {
+		// Adverts would leave in fragments, which no peer takes.
+		return nil, fmt.Errorf("interface %s %w: %d bytes, an advert takes %d: ip link set %[1]s mtu %[4]d",
+			device.name, ErrMTU, device.mtu, need)
+	}
 	conn, err := net.ListenPacket("ip4:"+strconv.Itoa(o.Protocol), "0.0.0.0")
 	if errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("transport: %w: %w", ErrPermission, err)
@@ -177,19 +182,20 @@ func (l *Link) Unblock() {
 }
 
 // Check looks whether the interface is still the one that was opened, up and
-// with the same address. Where it is not, the link must be opened again.
-func (l *Link) Check() error {
+// with the same address. Where it is not, the link must be opened again. That
+// it has no carrier is no failure: a peer on a direct cable may be switched
+// off.
+func (l *Link) Check() (carrier bool, err error) {
 	now, err := lookup(l.device.name)
-	if err != nil {
-		return err
-	}
 	switch {
+	case err != nil:
+		return false, err
 	case now.index != l.device.index:
-		return fmt.Errorf("interface %s %w: replaced by another of its name", now.name, ErrChanged)
+		return false, fmt.Errorf("interface %s %w: replaced by another of its name", now.name, ErrChanged)
 	case now.address != l.device.address:
-		return fmt.Errorf("interface %s %w: its address changed from %v to %v", now.name, ErrChanged, l.device.address, now.address)
+		return false, fmt.Errorf("interface %s %w: its address changed from %v to %v", now.name, ErrChanged, l.device.address, now.address)
 	}
-	return nil
+	return now.carrier, nil
 }
 
 // Close closes the link.

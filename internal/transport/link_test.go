@@ -314,6 +314,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"down", func(o *transport.Options) { o.Interface = "down0" }, transport.ErrDown, "interface down0 is down: ip link set down0 up"},
 		{"without address", func(o *transport.Options) { o.Interface = "bare0" }, transport.ErrNoAddress, "ip address add ADDRESS/LENGTH dev bare0"},
 		{"without multicast", func(o *transport.Options) { o.Interface = "lo" }, transport.ErrNoMulticast, "ip link set lo multicast on"},
+		{"MTU too small", func(o *transport.Options) { o.Interface, o.MaxSize = "eth1", 1481 }, transport.ErrMTU, "1500 bytes, an advert takes 1501: ip link set eth1 mtu 1501"},
 		{"group not multicast", func(o *transport.Options) { o.Group = netip.MustParseAddr("10.0.0.1") }, transport.ErrGroup, "10.0.0.1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -377,11 +378,34 @@ func TestCheckNoticesWhatHappensToTheInterface(t *testing.T) {
 				l.here.IP(t, args)
 			}
 			var err error
-			l.here.Do(t, func() { err = link.Check() })
+			l.here.Do(t, func() { _, err = link.Check() })
 			if !errors.Is(err, tt.err) {
 				t.Errorf("err = %v, want %v", err, tt.err)
 			}
 		})
+	}
+}
+
+func TestCheckNoticesTheCarrier(t *testing.T) {
+	l := newLab(t)
+	link := open(t, l.here, options())
+	for _, tt := range []struct {
+		state   string // of the other end
+		carrier bool
+	}{{"up", true}, {"down", false}, {"up", true}} {
+		l.peer.IP(t, "link set eth0 "+tt.state)
+		var carrier bool
+		var err error
+		for range 500 { // the kernel tells it with a delay of up to a second
+			l.here.Do(t, func() { carrier, err = link.Check() })
+			if err != nil || carrier == tt.carrier {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err != nil || carrier != tt.carrier {
+			t.Errorf("other end %s: carrier %v, %v", tt.state, carrier, err)
+		}
 	}
 }
 
