@@ -113,8 +113,9 @@ func (c *capture) note(r Reading) {
 		c.log.Error("capture paused", "error", r.Pause)
 	case r.Pause == nil && c.heal.paused:
 		c.heal.paused = false
-		c.log.Info("capture goes on")
+		c.log.Info("capture goes on: advertising what this director owns")
 		c.heal.now()
+		return // what the pause lost is what that makes up for
 	}
 	if r.Lost && !c.heal.paused {
 		c.counters.Troubles.Add(Lost, 1)

@@ -292,6 +292,9 @@ func TestPauseAndResume(t *testing.T) {
 	if got := what(w.trace.only("snapshot", "send")); got != "snapshot send:abc" {
 		t.Errorf("after it: %s", got)
 	}
+	if n := w.logged("news was lost"); n != 0 {
+		t.Errorf("what the pause lost was taken for an overrun %d times", n)
+	}
 }
 
 func TestPauseEndsASnapshot(t *testing.T) {
