@@ -1,0 +1,128 @@
+package guest
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/lab/traffic"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
+)
+
+// All that the daemon does with the device are plain system calls: under a
+// steady load of new connections, about one read() a period and one sendmmsg()
+// for what it brought, however many connections that is. On the other director
+// it is one recvmmsg() and one write().
+func TestSystemCallsPerPeriod(t *testing.T) {
+	const (
+		port      = 8000
+		perSecond = 80
+		over      = 5 * time.Second
+		periods   = int(over / director.DefaultPeriod)
+	)
+	c := newQuietCluster(t, 2, 2)
+	traces := make([]string, len(c.Directors))
+	for i, d := range c.Directors {
+		traces[i] = filepath.Join(t.TempDir(), "trace")
+		c.daemons[i] = d.StartDaemon(t, director.Config{Under: []string{
+			// -D: the daemon is our child, signals reach it and not strace.
+			"/bin/strace", "-D", "-f", "-y", "-r", "-s", "16", "-o", traces[i],
+			"-e", "trace=read,write,sendmmsg,recvmmsg", "-e", "signal=none",
+		}})
+	}
+	serve(t, c.Topology, "tcp", port)
+	virtual := c.AddService(t, director.Service{Method: director.NAT}, port)
+
+	churn := traffic.Client{Namespace: c.Client}.Churn(perSecond, virtual)
+	time.Sleep(time.Second)
+	before := []int{len(lines(t, traces[0])), len(lines(t, traces[1]))}
+	told := counter(t, c.Directors[0], chardev.CounterReadRecords)
+	time.Sleep(over)
+	told = counter(t, c.Directors[0], chardev.CounterReadRecords) - told
+	var during [][]string
+	for i := range traces {
+		all := lines(t, traces[i])
+		during = append(during, all[before[i]:])
+	}
+	if opened, failed := churn.Stop(); failed > 0 {
+		t.Errorf("%d of %d short connections failed", failed, opened)
+	}
+	if told < uint64(3*periods) {
+		t.Fatalf("%d connections told in %d periods: not enough to tell reads from connections", told, periods)
+	}
+
+	onA, onB := calls(during[0]), calls(during[1])
+	t.Logf("calls in %d periods that told of %d connections:\ndirector A: %v\ndirector B: %v\nstrace of director A:\n%s\nstrace of director B:\n%s",
+		periods, told, onA, onB, excerpt(during[0]), excerpt(during[1]))
+	for _, limit := range []struct {
+		director string
+		calls    map[string]int
+		call     string
+		least    int
+		most     int
+	}{
+		{"A", onA, "read device", periods / 4, periods * 3 / 2},
+		{"A", onA, "sendmmsg", periods / 4, periods * 3 / 2},
+		{"A", onA, "write device", 0, 0},
+		{"B", onB, "write device", periods / 4, periods * 3 / 2},
+		{"B", onB, "read device", periods / 4, periods * 3 / 2},
+		{"B", onB, "sendmmsg", 0, 0},
+	} {
+		if n := limit.calls[limit.call]; n < limit.least || n > limit.most {
+			t.Errorf("director %s: %d calls of %s in %d periods, want %d to %d",
+				limit.director, n, limit.call, periods, limit.least, limit.most)
+		}
+	}
+}
+
+func lines(t testing.TB, path string) []string {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var all []string
+	for scanner := bufio.NewScanner(file); scanner.Scan(); {
+		all = append(all, scanner.Text())
+	}
+	return all
+}
+
+// A line is PID TIME CALL(FD<FILE>, ...; the second half of an interrupted call
+// is left out.
+var tracedCall = regexp.MustCompile(`^\d+ +[\d.]+ (\w+)\((\d+)<([^>]*)>`)
+
+// calls counts system calls by name, those of the device apart.
+func calls(trace []string) map[string]int {
+	counted := make(map[string]int)
+	for _, line := range trace {
+		m := tracedCall.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		name := m[1]
+		if strings.HasPrefix(m[3], "/dev/ssyncp") {
+			name += " device"
+		}
+		counted[name]++
+	}
+	return counted
+}
+
+// excerpt returns a few calls from the middle, without those by which the
+// threads of the daemon wake each other.
+func excerpt(trace []string) string {
+	const some = 8
+	trace = slices.DeleteFunc(slices.Clone(trace), func(line string) bool {
+		return strings.Contains(line, "eventfd") || !tracedCall.MatchString(line)
+	})
+	from := max(0, len(trace)/2-some/2)
+	return strings.Join(trace[from:min(len(trace), from+some)], "\n")
+}
