@@ -39,6 +39,7 @@ build: ## Build bin/ssyncpd
 test: lint unit fuzz kmod-check $(KERNELS:%=guest-%) ## All of the following up to guest, with KERNELS
 
 lint: ## gofmt, go vet, staticcheck, go.mod tidy
+	@lab/install-packages build
 	@files=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 		[[ -z $$files ]] || { echo "gofmt: $$files"; exit 1; }
 	go mod tidy -diff
