@@ -36,7 +36,7 @@ kmod: ## Build kmod/ssyncp.ko, for KDIR or KERNEL
 build: ## Build bin/ssyncpd
 	CGO_ENABLED=0 go build -trimpath -ldflags='-X main.version=$(VERSION)' -o bin/ssyncpd ./cmd/ssyncpd
 
-test: lint unit fuzz kmod-check $(KERNELS:%=guest-%) ## All of the following up to guest, with KERNELS
+test: lint unit fuzz kmod-check $(KERNELS:%=guest-%) dkms ## All of the following up to dkms, with KERNELS
 
 lint: ## gofmt, go vet, staticcheck, go.mod tidy
 	@lab/install-packages build
@@ -66,6 +66,10 @@ $(sort $(KERNELS:%=guest-%) guest-$(KERNEL)): guest-%:
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='$(RUN)' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -kernel=$*' ./lab/guest
 
+dkms: ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
+	@lab/install-packages build guest dkms
+	lab/dkms $(KERNELS)
+
 demo: ## A director loses its power, with ssyncp and without
 	@lab/install-packages build guest
 	go run ./lab/failover demo --kernel $(KERNEL)
@@ -81,10 +85,16 @@ bench-kernel: ## Instructions per connection and per packet, in a guest
 	@lab/install-packages build guest
 	go run ./lab/bench
 
+install: ## Module (DKMS), daemon, unit, udev rule, configuration; KERNEL is the running one
+	KERNEL=$(if $(filter command environment,$(origin KERNEL)),$(KERNEL)) DESTDIR=$(DESTDIR) contrib/install install
+
+uninstall: ## Take all of it away again, but /etc/ssyncp
+	DESTDIR=$(DESTDIR) contrib/install uninstall
+
 clean: ## Remove what was built; .cache/kernels stays
 	rm -rf bin .cache/{bin,check,image,kmod}
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest demo failover bench bench-kernel clean \
+.PHONY: help kmod build test lint unit fuzz kmod-check guest demo failover bench bench-kernel dkms install uninstall clean \
 	$(sort $(KERNELS:%=guest-%) guest-$(KERNEL))
