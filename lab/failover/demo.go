@@ -19,8 +19,9 @@ servers. Streams are opened through director A without a pause; at a random
 instant it loses its power, %.1f s later its addresses are on director B, and
 every stream has to get one more answer from its own real server.`
 
-const reading2 = `
-How to read it: 990/1000 means that 990 of 1,000 streams went on through director B.`
+const legend = `
+How to read it: 990/1000 means that of 1,000 streams 990 got their next answer from their own real server, through
+director B; the rest was reset, hung, or met another real server.`
 
 // demo plays one failover for each contestant and sets them side by side.
 func demo(ctx context.Context, s *stage) error {
@@ -42,6 +43,6 @@ func demo(ctx context.Context, s *stage) error {
 		}
 	}
 	s.progress("\nAll three, after %.0f s:\n\n%s", time.Since(begun).Seconds(), indent(rule.Comparison(columns)))
-	s.progress(reading2)
+	s.progress(legend)
 	return failed
 }

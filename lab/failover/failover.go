@@ -43,18 +43,20 @@ func (s *stage) failover(ctx context.Context, c contestant, directory string) (r
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 
+	begun := time.Now()
 	guests, err := s.boot(ctx, directory)
 	if err != nil {
 		return result{}, err
 	}
 	defer guests.end()
+	s.progress("  %d guests booted in %.0f s", len(guests.all()), time.Since(begun).Seconds())
 	if err := guests.setUp(ctx, c); err != nil {
 		return result{}, errors.Join(err, guests.check())
 	}
 	s.progress("  opening %d streams a second through director A", 3*streamRate)
 	r, err := s.cut(ctx, guests)
 	if err == nil {
-		err = c.check(ctx, guests.b)
+		err = errors.Join(c.check(ctx, guests.b), guests.keepEvidence(ctx, directory))
 	}
 	return r, errors.Join(err, guests.check())
 }
@@ -85,7 +87,7 @@ func (s *stage) cut(ctx context.Context, guests *cast) (result, error) {
 		return result{}, err
 	}
 	readings = readings[:0]
-	if err := read(4); err != nil {
+	if err := read(8); err != nil {
 		return result{}, err
 	}
 	if err := sleep(ctx, time.Until(begun.answered.Add(alive-begun.clock))); err != nil {
@@ -94,8 +96,11 @@ func (s *stage) cut(ctx context.Context, guests *cast) (result, error) {
 
 	guests.a.PowerOff()
 	dead := time.Now()
+	if err := streams.stopOpening(ctx); err != nil {
+		return result{}, err
+	}
 	s.progress("  director A lost its power")
-	if err := read(4); err != nil {
+	if err := read(8); err != nil {
 		return result{}, err
 	}
 	if err := sleep(ctx, time.Until(dead.Add(detection))); err != nil {
@@ -147,7 +152,7 @@ func (s *stage) boot(ctx context.Context, directory string) (*cast, error) {
 				Name: name, Kernel: s.kernel.Image, Initrd: s.initrd, Memory: memory, Directory: directory,
 				Segments: segments,
 				// A guest has one thread of the host anyway.
-				Append: "maxcpus=1",
+				Append: fmt.Sprintf("maxcpus=1 tsc_early_khz=%d", s.tsc),
 			})
 		}
 	}
@@ -197,13 +202,19 @@ func (g *cast) takeOver(ctx context.Context) error {
 	)
 }
 
+func (g *cast) all() []*vm.Guest { return []*vm.Guest{g.clients, g.servers, g.a, g.b} }
+
 // check fails where a kernel had something to say.
 func (g *cast) check() error {
-	return errors.Join(g.clients.Check(), g.servers.Check(), g.a.Check(), g.b.Check())
+	var all error
+	for _, guest := range g.all() {
+		all = errors.Join(all, guest.Check())
+	}
+	return all
 }
 
 func (g *cast) end() {
-	for _, guest := range []*vm.Guest{g.clients, g.servers, g.a, g.b} {
+	for _, guest := range g.all() {
 		if guest != nil {
 			guest.PowerOff()
 		}

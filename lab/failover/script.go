@@ -27,12 +27,18 @@ func (s *script) say(format string, args ...any) { fmt.Fprintf(s, format+"\n", a
 // run runs the script; purpose is for the error, which also has what the
 // guest said.
 func (s *script) run(ctx context.Context, guest *vm.Guest, purpose string) error {
+	_, err := s.output(ctx, guest, purpose)
+	return err
+}
+
+// output runs the script and returns what the guest said.
+func (s *script) output(ctx context.Context, guest *vm.Guest, purpose string) ([]byte, error) {
 	var said bytes.Buffer
 	err := guest.Run(ctx, vm.Command{
 		Argv: []string{"sh", "-e"}, Stdin: []byte(s.String()), Stdout: &said, Stderr: &said,
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %s: %w\n%s", guest.Name(), purpose, err, bytes.TrimSpace(said.Bytes()))
+		return nil, fmt.Errorf("%s: %s: %w\n%s", guest.Name(), purpose, err, bytes.TrimSpace(said.Bytes()))
 	}
-	return nil
+	return said.Bytes(), nil
 }

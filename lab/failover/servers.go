@@ -26,6 +26,7 @@ func setUpServers(ctx context.Context, guest *vm.Guest) error {
 			s.say("ip link add link %s name %s type macvlan mode bridge", f.card(), name)
 			s.say("ip link set %s netns %s name eth0", name, name)
 			s.say("ip -n %s -batch - <<END\n%sEND", name, strings.Join(f.links(n), ""))
+			s.say("ip netns exec %s sysctl -qw %s", name, patientSysctl)
 		}
 	}
 	routeServers(s, directorA)
@@ -54,6 +55,9 @@ func (f farm) links(n int) []string {
 		"link set lo up\n",
 		fmt.Sprintf("addr add %s/%d dev eth0\n", f.server(n), mask),
 		"link set eth0 up\n",
+	}
+	if f.segment == frontSegment {
+		lines = append(lines, fmt.Sprintf("route add %s dev eth0 %s\n", clientsAddress, patientRoute))
 	}
 	// A server behind NAT never sees the virtual address.
 	switch f.method {
@@ -93,7 +97,7 @@ func routeServers(s *script, through host) {
 			continue
 		}
 		for n := 1; n <= servers; n++ {
-			s.say("ip -n %s route replace default via %s", f.namespace(n), through.back())
+			s.say("ip -n %s route replace default via %s %s", f.namespace(n), through.back(), patientRoute)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/lab/build"
+	"github.com/ssyncp/ssyncp/lab/failover/tsc"
 	"github.com/ssyncp/ssyncp/lab/image"
 )
 
@@ -16,6 +17,7 @@ import (
 type stage struct {
 	kernel    build.Kernel
 	initrd    string
+	tsc       uint64 // kHz
 	directory string
 	shows     int
 	progress  func(format string, args ...any)
@@ -25,7 +27,7 @@ type stage struct {
 // the consoles stays when the play fails.
 func onStage(ctx context.Context, kernel string, cast []contestant, play func(context.Context, *stage) error) error {
 	begun := time.Now()
-	s := &stage{progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
+	s := &stage{tsc: tsc.Kilohertz(200 * time.Millisecond), progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
 	s.progress("Building: Debian kernel, guests, programs")
 	var err error
 	if s.directory, err = os.MkdirTemp("", "ssyncp-failover-"); err != nil {

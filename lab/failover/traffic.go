@@ -23,7 +23,7 @@ const (
 	streamRate  = 110 // a second and forwarding method
 	visitorRate = 12
 	flowRate    = 24
-	probeRate   = 600
+	probeRate   = 450
 	pause       = 8 * time.Second // between two exchanges of a busy stream
 	deadline    = 15 * time.Second
 )
@@ -99,6 +99,9 @@ func (t *traffic) signal(ctx context.Context, name string) error {
 	_, err := t.guest.Output(ctx, "kill", "-"+name, t.pid)
 	return err
 }
+
+// stopOpening lets the clients open no more streams.
+func (t *traffic) stopOpening(ctx context.Context) error { return t.signal(ctx, "HUP") }
 
 // readClock reads the clients' clock.
 func (t *traffic) readClock(ctx context.Context) (reading, error) {

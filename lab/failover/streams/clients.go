@@ -60,18 +60,21 @@ func clients(ctx context.Context, args []string) error {
 	}
 
 	orders := make(chan os.Signal, 2)
-	signal.Notify(orders, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(orders, syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGUSR2)
 	fmt.Println("ready")
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case order := <-orders:
-			if order == syscall.SIGUSR1 {
+			switch order {
+			case syscall.SIGUSR1:
 				fmt.Printf("clock %d\n", c.clock().Nanoseconds())
-				continue
+			case syscall.SIGHUP:
+				c.close()
+			case syscall.SIGUSR2:
+				return report(c.probe(*probes))
 			}
-			return report(c.probe(*probes))
 		}
 	}
 }

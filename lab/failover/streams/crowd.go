@@ -36,7 +36,7 @@ func newCrowd(clock func() time.Duration, deadline time.Duration) *crowd {
 	return &crowd{clock: clock, deadline: deadline, opening: opening, close: stop}
 }
 
-// open starts rate clients a second until the probe, or until next returns nil.
+// open starts rate clients a second until close, the probe, or next returns nil.
 func (c *crowd) open(rate float64, next func(n int) client) {
 	c.openers.Go(func() {
 		begin := time.Now()

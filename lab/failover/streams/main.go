@@ -5,10 +5,12 @@
 // of the server instance, 16 bytes; over TCP and UDP alike.
 //
 // The clients open streams at steady rates until they are told that the
-// failover is over, then demand one fresh exchange of each of them. The host
-// speaks to them by signals, because that is what its control channel has:
+// director is dead. When they are told that the other one took over, they
+// demand one fresh exchange of each stream. The host speaks to them by signals,
+// because that is what its control channel has:
 //
 //	SIGUSR1   print "clock NANOSECONDS", the clock that all times refer to
+//	SIGHUP    open no more
 //	SIGUSR2   the failover is over: probe every stream, print one record
 //	          each (package verdict), then "end", and exit
 package main

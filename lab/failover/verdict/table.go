@@ -9,13 +9,12 @@ import (
 
 // Table shows one tally: survivors by age, and how the others ended.
 func (rule Rule) Table(t Tally) string {
-	return align(func(line func(...string)) {
-		line("", "established", "survived, by age at the cut:", "", "", "not survived:", "", "")
-		line("", "before the cut", "< "+short(rule.Grace), short(rule.Grace)+" - "+short(rule.Old), "> "+short(rule.Old),
+	return "established before the cut; survived, by age at the cut; how the others ended:\n" + align(func(line func(...string)) {
+		line("", "all (idle)", "< "+short(rule.Grace), short(rule.Grace)+" - "+short(rule.Old), "> "+short(rule.Old),
 			"reset", "hung", "other server")
 		for _, row := range t {
 			total := row.Total()
-			line(string(row.Group), fmt.Sprintf("%d (%d idle)", total.Total, row.Idle),
+			line(string(row.Group), fmt.Sprintf("%d (%d)", total.Total, row.Idle),
 				of(row.Young), of(row.Aged), of(row.Old),
 				fmt.Sprint(total.Reset), fmt.Sprint(total.Hung), fmt.Sprint(total.Moved))
 		}

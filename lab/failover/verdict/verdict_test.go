@@ -124,7 +124,7 @@ func TestTheTableShowsSurvivorsByAge(t *testing.T) {
 			line = strings.Join(strings.Fields(l), " ")
 		}
 	}
-	if want := "DR 4 (0 idle) 0/1 1/1 1/2 1 1 0"; line != want {
+	if want := "DR 4 (0) 0/1 1/1 1/2 1 1 0"; line != want {
 		t.Errorf("got %q, want %q", line, want)
 	}
 }
