@@ -47,7 +47,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod tidy
 	go run $(STATICCHECK) ./...
 
 unit: ## Unit tests with the race detector, fuzz corpora, the ABI test
-	@lab/install-packages build
+	@lab/install-packages build guest
 	go test -race ./...
 
 fuzz: ## Every fuzz target for FUZZTIME
