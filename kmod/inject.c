@@ -18,7 +18,7 @@
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
-#include "module.h"
+#include "entry.h"
 
 #define SSYNCP_WRITE_RECORDS	(SSYNCP_WRITE_MAX / sizeof(struct ssyncp_conn))
 
@@ -33,77 +33,6 @@ struct ssyncp_injector {
 	struct ssyncp_refusal	*refusals;
 	unsigned int		nr_refusals;
 };
-
-/* A record taken apart, its times in jiffies. */
-struct ssyncp_entry {
-	const struct ssyncp_conn	*conn;
-	const struct ssyncp_seq_option	*seq;
-	const struct ssyncp_pe		*pe;
-	union nf_inet_addr		caddr;
-	union nf_inet_addr		vaddr;
-	union nf_inet_addr		daddr;
-	u32				flags;
-	unsigned long			timeout;	/* 0: unknown */
-	unsigned long			age;
-	bool				template;
-	bool				no_cport;
-};
-
-/* --- framing ----------------------------------------------------------- */
-
-static bool ssyncp_addr_ok(int family, const __u8 *addr)
-{
-	return family != AF_INET || !memchr_inv(addr + 4, 0, 12);
-}
-
-/* Take the record at buf apart: its length, or 0 if the framing is broken. */
-static size_t ssyncp_parse(struct ssyncp_entry *e, const void *buf,
-			   size_t left)
-{
-	const struct ssyncp_conn *rec = buf;
-	size_t len = sizeof(*rec);
-
-	memset(e, 0, sizeof(*e));
-	if (left < sizeof(*rec) || rec->head.len > left ||
-	    rec->head.kind != SSYNCP_KIND_CONN ||
-	    rec->head.options & ~(SSYNCP_OPT_SEQ | SSYNCP_OPT_PE))
-		return 0;
-
-	if (rec->head.options & SSYNCP_OPT_SEQ) {
-		e->seq = buf + len;
-		len += sizeof(*e->seq);
-	}
-	if (rec->head.options & SSYNCP_OPT_PE) {
-		size_t used;
-
-		if (len + sizeof(*e->pe) > rec->head.len)
-			return 0;
-		e->pe = buf + len;
-		used = sizeof(*e->pe) + e->pe->len;
-		if (len + ALIGN(used, SSYNCP_ALIGN) > rec->head.len)
-			return 0;
-		if (!e->pe->len || !e->pe->name[0] ||
-		    e->pe->name[SSYNCP_PE_NAME_MAX - 1] ||
-		    memchr_inv(e->pe->reserved, 0, sizeof(e->pe->reserved)) ||
-		    memchr_inv(buf + len + used, 0,
-			       ALIGN(used, SSYNCP_ALIGN) - used))
-			return 0;
-		len += ALIGN(used, SSYNCP_ALIGN);
-	}
-	if (rec->head.len != len || rec->reserved[0] || rec->reserved[1] ||
-	    !ssyncp_addr_ok(rec->family, rec->caddr) ||
-	    !ssyncp_addr_ok(rec->family, rec->vaddr) ||
-	    !ssyncp_addr_ok(rec->dest_family, rec->daddr))
-		return 0;
-
-	e->conn = rec;
-	memcpy(&e->caddr, rec->caddr, sizeof(e->caddr));
-	memcpy(&e->vaddr, rec->vaddr, sizeof(e->vaddr));
-	memcpy(&e->daddr, rec->daddr, sizeof(e->daddr));
-	return len;
-}
-
-/* --- what a record says ------------------------------------------------ */
 
 static bool ssyncp_family_ok(int family)
 {
@@ -182,27 +111,6 @@ static int ssyncp_validate(struct ssyncp_injector *in, struct ssyncp_entry *e)
 			return SSYNCP_REFUSED_EXPIRED;
 	}
 	return SSYNCP_APPLIED;
-}
-
-/* --- applying ---------------------------------------------------------- */
-
-/* The timeout of a connection whose peer could not say it. Under RCU. */
-static unsigned long ssyncp_own_timeout(struct netns_ipvs *ipvs,
-					const struct ssyncp_entry *e,
-					const struct ip_vs_dest *dest)
-{
-	struct ip_vs_proto_data *pd;
-	struct ip_vs_service *svc;
-
-	if (e->template) {
-		/* In jiffies there. */
-		svc = dest ? rcu_dereference(dest->svc) : NULL;
-		return svc && svc->timeout ? svc->timeout : 3 * 60 * HZ;
-	}
-	pd = ip_vs_proto_data_get(ipvs, e->conn->protocol);
-	if (pd && pd->timeout_table)
-		return pd->timeout_table[e->conn->state];
-	return 3 * 60 * HZ;
 }
 
 /*
@@ -297,77 +205,6 @@ static int ssyncp_update(struct ssyncp_injector *in, struct ip_vs_conn *cp,
 		static_call(ssyncp_try_bind_dest)(cp);
 	ssyncp_count(in->sn, UPDATED);
 	return SSYNCP_APPLIED;
-}
-
-/*
- * Is e about FTP, and of another port than its service's? The data connection
- * of an active session is from port 20, that of a passive one is to a port
- * that the real server chose and ip_vs_ftp kept. The template of a persistent
- * FTP service is for all ports.
- */
-static bool ssyncp_ftp_entry(const struct ssyncp_entry *e)
-{
-	const struct ssyncp_conn *rec = e->conn;
-
-	if (rec->protocol != IPPROTO_TCP || rec->fwmark)
-		return false;
-	if (e->template)
-		return !rec->vport && !rec->dport;
-	return rec->vport == FTPDATA ||
-	       (rec->vport == rec->dport && ntohs(rec->vport) >= PROT_SOCK);
-}
-
-/* The real server of an FTP service of that address. Under RCU. */
-static struct ip_vs_dest *ssyncp_ftp_dest(struct netns_ipvs *ipvs,
-					  const struct ssyncp_entry *e)
-{
-	const struct ssyncp_conn *rec = e->conn;
-	struct ip_vs_service *svc;
-	struct ip_vs_dest *dest;
-
-	if (!ssyncp_ftp_entry(e) || !atomic_read(&ipvs->ftpsvc_counter) ||
-	    ssyncp_missing & SSYNCP_MISSING_SERVICE_FIND)
-		return NULL;
-	svc = static_call(ssyncp_service_find)(ipvs, rec->family, 0,
-					       rec->protocol, &e->vaddr,
-					       FTPPORT);
-	if (!svc || svc->port != FTPPORT)
-		return NULL;
-	list_for_each_entry_rcu(dest, &svc->destinations, n_list) {
-		if (dest->af != rec->dest_family ||
-		    !ip_vs_addr_equal(dest->af, &dest->addr, &e->daddr))
-			continue;
-		/* RFC 959: the data port is the one below the control port. */
-		if (rec->vport == FTPDATA &&
-		    ntohs(dest->port) != ntohs(rec->dport) + 1)
-			continue;
-		return dest;
-	}
-	return NULL;
-}
-
-/*
- * The real server of e. Under RCU. A wildcard for the client's port is taken
- * for FTP alone: for a service it would catch every new connection.
- */
-static struct ip_vs_dest *ssyncp_dest(struct netns_ipvs *ipvs,
-				      const struct ssyncp_entry *e)
-{
-	const struct ssyncp_conn *rec = e->conn;
-	struct ip_vs_dest *dest = NULL;
-
-	if (!e->no_cport)
-		dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
-						     rec->dest_family,
-						     &e->daddr, rec->dport,
-						     &e->vaddr, rec->vport,
-						     rec->protocol,
-						     rec->fwmark, e->flags);
-	/* A real server of all ports gets the port that the client asked. */
-	if (dest && !dest->port && !e->template && !rec->fwmark &&
-	    rec->dport != rec->vport)
-		return NULL;
-	return dest ?: ssyncp_ftp_dest(ipvs, e);
 }
 
 /* Without its real server, may e be created? */
@@ -539,8 +376,6 @@ out:
 	rcu_read_unlock();
 	return verdict;
 }
-
-/* --- the device's side ------------------------------------------------- */
 
 static void ssyncp_refuse(struct ssyncp_injector *in, u32 index, u32 reason)
 {

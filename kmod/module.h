@@ -93,20 +93,24 @@ void ssyncp_hook_put(void);
 u32 ssyncp_hook_state(void);
 
 /* queue.c: dirty connections between the packet path and the reader */
-struct ssyncp_queue *ssyncp_queue_attach(struct net *net,
-					 const struct ssyncp_attach *req);
-void ssyncp_queue_detach(struct ssyncp_queue *q);
-void ssyncp_queue_net_exit(struct net *net);
 bool ssyncp_queue_push(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 		       bool opening);
 void ssyncp_queue_master(struct ssyncp_queue *q, bool running);
 bool ssyncp_queue_master_seen(const struct ssyncp_queue *q);
-u32 ssyncp_queue_state(const struct ssyncp_queue *q);
-unsigned int ssyncp_queue_size(const struct ssyncp_queue *q);
+
+/* read.c: the reader's side of it */
 ssize_t ssyncp_queue_read(struct ssyncp_queue *q, char __user *buf,
 			  size_t count, bool nonblock);
 __poll_t ssyncp_queue_poll(struct ssyncp_queue *q, struct file *file,
 			   struct poll_table_struct *wait);
+
+/* attach.c: how long it lives */
+struct ssyncp_queue *ssyncp_queue_attach(struct net *net,
+					 const struct ssyncp_attach *req);
+void ssyncp_queue_detach(struct ssyncp_queue *q);
+void ssyncp_queue_net_exit(struct net *net);
+u32 ssyncp_queue_state(const struct ssyncp_queue *q);
+unsigned int ssyncp_queue_size(const struct ssyncp_queue *q);
 
 /* record.c: one connection as a record */
 unsigned long ssyncp_conn_age(const struct ip_vs_conn *cp);

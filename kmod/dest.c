@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The real server that a peer's connection is forwarded to, and what it takes
+ * from there.
+ */
+#include "entry.h"
+
+/*
+ * Is e about FTP, and of another port than its service's? The data connection
+ * of an active session is from port 20, that of a passive one is to a port
+ * that the real server chose and ip_vs_ftp kept. The template of a persistent
+ * FTP service is for all ports.
+ */
+static bool ssyncp_ftp_entry(const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+
+	if (rec->protocol != IPPROTO_TCP || rec->fwmark)
+		return false;
+	if (e->template)
+		return !rec->vport && !rec->dport;
+	return rec->vport == FTPDATA ||
+	       (rec->vport == rec->dport && ntohs(rec->vport) >= PROT_SOCK);
+}
+
+/* The real server of an FTP service of that address. Under RCU. */
+static struct ip_vs_dest *ssyncp_ftp_dest(struct netns_ipvs *ipvs,
+					  const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct ip_vs_service *svc;
+	struct ip_vs_dest *dest;
+
+	if (!ssyncp_ftp_entry(e) || !atomic_read(&ipvs->ftpsvc_counter) ||
+	    ssyncp_missing & SSYNCP_MISSING_SERVICE_FIND)
+		return NULL;
+	svc = static_call(ssyncp_service_find)(ipvs, rec->family, 0,
+					       rec->protocol, &e->vaddr,
+					       FTPPORT);
+	if (!svc || svc->port != FTPPORT)
+		return NULL;
+	list_for_each_entry_rcu(dest, &svc->destinations, n_list) {
+		if (dest->af != rec->dest_family ||
+		    !ip_vs_addr_equal(dest->af, &dest->addr, &e->daddr))
+			continue;
+		/* RFC 959: the data port is the one below the control port. */
+		if (rec->vport == FTPDATA &&
+		    ntohs(dest->port) != ntohs(rec->dport) + 1)
+			continue;
+		return dest;
+	}
+	return NULL;
+}
+
+/*
+ * The real server of e. Under RCU. A wildcard for the client's port is taken
+ * for FTP alone: for a service it would catch every new connection.
+ */
+struct ip_vs_dest *ssyncp_dest(struct netns_ipvs *ipvs,
+			       const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct ip_vs_dest *dest = NULL;
+
+	if (!e->no_cport)
+		dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
+						     rec->dest_family,
+						     &e->daddr, rec->dport,
+						     &e->vaddr, rec->vport,
+						     rec->protocol,
+						     rec->fwmark, e->flags);
+	/* A real server of all ports gets the port that the client asked. */
+	if (dest && !dest->port && !e->template && !rec->fwmark &&
+	    rec->dport != rec->vport)
+		return NULL;
+	return dest ?: ssyncp_ftp_dest(ipvs, e);
+}
+
+/* The timeout of a connection whose peer could not say it. Under RCU. */
+unsigned long ssyncp_own_timeout(struct netns_ipvs *ipvs,
+				 const struct ssyncp_entry *e,
+				 const struct ip_vs_dest *dest)
+{
+	struct ip_vs_proto_data *pd;
+	struct ip_vs_service *svc;
+
+	if (e->template) {
+		/* In jiffies there. */
+		svc = dest ? rcu_dereference(dest->svc) : NULL;
+		return svc && svc->timeout ? svc->timeout : 3 * 60 * HZ;
+	}
+	pd = ip_vs_proto_data_get(ipvs, e->conn->protocol);
+	if (pd && pd->timeout_table)
+		return pd->timeout_table[e->conn->state];
+	return 3 * 60 * HZ;
+}
