@@ -40,7 +40,7 @@ var contestants = []contestant{
 	{
 		name:  "kernel",
 		title: "in-kernel sync",
-		about: "the sync daemon of IPVS, default sync_threshold 3 50",
+		about: "the sync daemon of IPVS, default sync_threshold 3 50: a connection is told with its third packet",
 		start: startKernelSync,
 		check: func(context.Context, *vm.Guest) error { return nil },
 	},

@@ -36,9 +36,12 @@ func demo(ctx context.Context, s *stage) error {
 			return err
 		}
 		s.progress("%s", indent(rule.Table(r.tally)))
+		if busy := r.busy(); busy != "" {
+			s.progress("  %s", busy)
+		}
 		columns = append(columns, verdict.Column{Title: c.title, Tally: r.tally})
 		// The others are there to lose.
-		if reasons := r.failures(nil); c.ours && len(reasons) > 0 {
+		if reasons := r.failures(nil, s.rate); c.ours && len(reasons) > 0 {
 			failed = errors.Join(failed, fmt.Errorf("%s: %v", c.title, reasons))
 		}
 	}

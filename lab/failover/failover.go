@@ -26,8 +26,21 @@ const (
 type result struct {
 	tally       verdict.Tally
 	opened      time.Duration // how long streams were opened before the cut
+	planned     time.Duration // how long they should have been
 	uncertainty time.Duration // of the cut on the clients' clock
 	dropped     uint64        // frames, by the switches
+}
+
+// late is how late a cut may come; later means that the guests had too little of
+// the machine for their times to mean much.
+const late = 3 * time.Second
+
+// busy says that the machine was, or nothing.
+func (r result) busy() string {
+	if r.opened < r.planned+late {
+		return ""
+	}
+	return fmt.Sprintf("this machine is too busy: the power-off came %.0f s late", (r.opened - r.planned).Seconds())
 }
 
 // cast is the guests of one run.
@@ -53,7 +66,7 @@ func (s *stage) failover(ctx context.Context, c contestant, directory string) (r
 	if err := guests.setUp(ctx, c); err != nil {
 		return result{}, errors.Join(err, guests.check())
 	}
-	s.progress("  opening %d streams a second through director A", 3*streamRate)
+	s.progress("  opening %d streams a second through director A", 3*s.rate)
 	r, err := s.cut(ctx, guests)
 	if err == nil {
 		err = errors.Join(c.check(ctx, guests.b), guests.keepEvidence(ctx, directory))
@@ -63,7 +76,7 @@ func (s *stage) failover(ctx context.Context, c contestant, directory string) (r
 
 // cut runs the traffic, the power-off and the takeover.
 func (s *stage) cut(ctx context.Context, guests *cast) (result, error) {
-	streams, err := startTraffic(ctx, guests.clients)
+	streams, err := startTraffic(ctx, guests.clients, s.rate)
 	if err != nil {
 		return result{}, err
 	}
@@ -122,7 +135,7 @@ func (s *stage) cut(ctx context.Context, guests *cast) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	r := result{tally: rule.Count(records, latest), opened: latest, uncertainty: latest - earliest}
+	r := result{tally: rule.Count(records, latest), opened: latest, planned: alive, uncertainty: latest - earliest}
 	for _, segment := range guests.switches {
 		r.dropped += segment.Dropped()
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/ssyncp/ssyncp/lab/failover/verdict"
 )
 
-const usage = "usage: failover demo | failover run [--runs N] [--contestant ssyncp|none|kernel]; both take --kernel NAME"
+const usage = "usage: failover demo | failover run [--runs N] [--contestant ssyncp|none|kernel] [--rate N]; both take --kernel NAME"
 
 // period is ssyncpd's default. A stream has to survive once it is two of them
 // old, and 1,000 of them a forwarding method have to be at stake.
@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string) error {
 		return onStage(ctx, *kernel, contestants, demo)
 	case "run":
 		runs := flags.Int("runs", 1, "how many failovers")
+		rate := flags.Int("rate", defaultRate, "streams opened a second and forwarding method")
 		name := flags.String("contestant", "ssyncp", "ssyncp, none or kernel")
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
@@ -65,6 +66,7 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return onStage(ctx, *kernel, []contestant{c}, func(ctx context.Context, s *stage) error {
+			s.rate = *rate
 			return repeat(ctx, s, c, *runs)
 		})
 	}

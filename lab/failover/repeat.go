@@ -24,7 +24,7 @@ func repeat(ctx context.Context, s *stage, c contestant, runs int) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		reasons := r.failures(err)
+		reasons := r.failures(err, s.rate)
 		if r.tally != nil {
 			sum = sum.Plus(r.tally)
 			s.progress("%s", indent(rule.Table(r.tally)))
@@ -39,6 +39,9 @@ func repeat(ctx context.Context, s *stage, c contestant, runs int) error {
 		for _, reason := range reasons {
 			s.progress("  FAILED: %s", reason)
 		}
+		if busy := r.busy(); busy != "" {
+			s.progress("  %s", busy)
+		}
 	}
 	if sum != nil {
 		s.progress("All runs together:\n%s", indent(rule.Table(sum)))
@@ -51,13 +54,15 @@ func repeat(ctx context.Context, s *stage, c contestant, runs int) error {
 }
 
 // failures says all that is wrong with a run.
-func (r result) failures(err error) []string {
+func (r result) failures(err error, rate int) []string {
 	var reasons []string
 	if err != nil {
 		reasons = append(reasons, err.Error())
 	}
 	if r.tally != nil {
-		reasons = append(reasons, rule.Invalid(r.tally)...)
+		if rate >= defaultRate {
+			reasons = append(reasons, rule.Invalid(r.tally)...)
+		}
 		reasons = append(reasons, r.tally.Losses()...)
 	}
 	return reasons

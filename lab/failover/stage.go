@@ -20,6 +20,7 @@ type stage struct {
 	tsc       uint64 // kHz
 	directory string
 	shows     int
+	rate      int // streams a second and forwarding method
 	progress  func(format string, args ...any)
 }
 
@@ -27,7 +28,7 @@ type stage struct {
 // the consoles stays when the play fails.
 func onStage(ctx context.Context, kernel string, cast []contestant, play func(context.Context, *stage) error) error {
 	begun := time.Now()
-	s := &stage{tsc: tsc.Kilohertz(200 * time.Millisecond), progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
+	s := &stage{tsc: tsc.Kilohertz(200 * time.Millisecond), rate: defaultRate, progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
 	s.progress("Building: Debian kernel, guests, programs")
 	var err error
 	if s.directory, err = os.MkdirTemp("", "ssyncp-failover-"); err != nil {

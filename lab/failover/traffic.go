@@ -20,9 +20,9 @@ const programStreams = "/bin/streams"
 // The traffic that the guests stand without falling behind, under TCG on two
 // processors: 1,000 streams a forwarding method within 10 s, and some more.
 const (
-	streamRate  = 110 // a second and forwarding method
-	visitorRate = 12
-	flowRate    = 24
+	defaultRate = 110 // streams a second and forwarding method
+	visitors    = 0.12 // persistent clients for each such stream
+	flows       = 0.24 // UDP flows
 	probeRate   = 450
 	pause       = 8 * time.Second // between two exchanges of a busy stream
 	deadline    = 15 * time.Second
@@ -47,11 +47,11 @@ type said struct {
 }
 
 // startTraffic begins to open streams and returns once it does.
-func startTraffic(ctx context.Context, guest *vm.Guest) (*traffic, error) {
+func startTraffic(ctx context.Context, guest *vm.Guest, rate int) (*traffic, error) {
 	argv := []string{programStreams, "clients",
-		"--rate", fmt.Sprint(streamRate),
-		"--udp", serviceOf(verdict.UDP).address(), "--udp-rate", fmt.Sprint(flowRate),
-		"--persistent", serviceOf(verdict.Persistent).address(), "--persistent-rate", fmt.Sprint(visitorRate),
+		"--rate", fmt.Sprint(rate),
+		"--udp", serviceOf(verdict.UDP).address(), "--udp-rate", fmt.Sprint(flows*float64(rate)),
+		"--persistent", serviceOf(verdict.Persistent).address(), "--persistent-rate", fmt.Sprint(visitors*float64(rate)),
 		"--persistent-from", visitorsPrefix,
 		"--probes", fmt.Sprint(probeRate), "--pause", pause.String(), "--deadline", deadline.String()}
 	for _, group := range []verdict.Group{verdict.NAT, verdict.DR, verdict.TUN} {

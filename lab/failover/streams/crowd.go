@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ type crowd struct {
 	running sync.WaitGroup
 
 	mu      sync.Mutex
-	due     []context.CancelFunc // in the order of opening
+	due     []context.CancelFunc
 	records []verdict.Record
 }
 
@@ -71,10 +72,13 @@ func (c *crowd) start(one client) {
 }
 
 // probe stops opening and has all clients probe, rate a second, so that the
-// director which took over is not measured by how it stands a burst.
+// director which took over is not measured by how it stands a burst. They come
+// in another order than at first: a scheduler that begins anew would otherwise
+// send many to the right server by chance.
 func (c *crowd) probe(rate float64) []verdict.Record {
 	c.close()
 	c.openers.Wait()
+	rand.Shuffle(len(c.due), func(i, j int) { c.due[i], c.due[j] = c.due[j], c.due[i] })
 	begin := time.Now()
 	for n, fire := range c.due {
 		wait(context.Background(), time.Until(begin.Add(time.Duration(float64(n)/rate*float64(time.Second)))))
