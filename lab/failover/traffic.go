@@ -20,7 +20,7 @@ const programStreams = "/bin/streams"
 // The traffic that the guests stand without falling behind, under TCG on two
 // processors: 1,000 streams a forwarding method within 10 s, and some more.
 const (
-	defaultRate = 110 // streams a second and forwarding method
+	defaultRate = 110  // streams a second and forwarding method
 	visitors    = 0.12 // persistent clients for each such stream
 	flows       = 0.24 // UDP flows
 	probeRate   = 450
@@ -50,8 +50,8 @@ type said struct {
 func startTraffic(ctx context.Context, guest *vm.Guest, rate int) (*traffic, error) {
 	argv := []string{programStreams, "clients",
 		"--rate", fmt.Sprint(rate),
-		"--udp", serviceOf(verdict.UDP).address(), "--udp-rate", fmt.Sprint(flows*float64(rate)),
-		"--persistent", serviceOf(verdict.Persistent).address(), "--persistent-rate", fmt.Sprint(visitors*float64(rate)),
+		"--udp", serviceOf(verdict.UDP).address(), "--udp-rate", fmt.Sprint(flows * float64(rate)),
+		"--persistent", serviceOf(verdict.Persistent).address(), "--persistent-rate", fmt.Sprint(visitors * float64(rate)),
 		"--persistent-from", visitorsPrefix,
 		"--probes", fmt.Sprint(probeRate), "--pause", pause.String(), "--deadline", deadline.String()}
 	for _, group := range []verdict.Group{verdict.NAT, verdict.DR, verdict.TUN} {
