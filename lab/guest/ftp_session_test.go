@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"regexp"
@@ -304,17 +303,22 @@ func (c *ftpClient) active(t testing.TB, _ netip.Addr) dataOpener {
 	}
 }
 
-// readFile reads a part of a file of which some was read already.
+// readFile reads a part of a file of which some was read already. It may take
+// its time, but has to go on.
 func readFile(t testing.TB, data net.Conn, from, to int) {
 	t.Helper()
-	part := make([]byte, to-from)
-	data.SetReadDeadline(time.Now().Add(crowdPatience))
-	if n, err := io.ReadFull(data, part); err != nil {
-		t.Fatalf("data connection: %d bytes of %d: %v", from+n, to, err)
-	}
-	for i, b := range part {
-		if b != ftpByte(from+i) {
-			t.Fatalf("data connection: byte %d is %#x, want %#x", from+i, b, ftpByte(from+i))
+	chunk := make([]byte, ftpChunk)
+	for from < to {
+		data.SetReadDeadline(time.Now().Add(crowdPatience))
+		n, err := data.Read(chunk[:min(ftpChunk, to-from)])
+		if err != nil {
+			t.Fatalf("data connection: %d bytes of %d: %v", from, to, err)
 		}
+		for i, b := range chunk[:n] {
+			if b != ftpByte(from+i) {
+				t.Fatalf("data connection: byte %d is %#x, want %#x", from+i, b, ftpByte(from+i))
+			}
+		}
+		from += n
 	}
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,57 +14,71 @@ import (
 func TestIdleStreamIsKeptAlive(t *testing.T) {
 	const (
 		port    = 8000
-		timeout = 6 * time.Second
+		timeout = 8 * time.Second
+		late    = timeout - time.Second
 	)
-	for _, test := range []struct {
+	habits := []struct {
 		name  string
 		waits []time.Duration // before each exchange
 	}{
-		{"at short intervals", []time.Duration{
-			2 * time.Second, 2 * time.Second, 2 * time.Second, 2 * time.Second, 2 * time.Second,
-		}},
-		{"just before the timeout", []time.Duration{5 * time.Second, 5 * time.Second, 5 * time.Second}},
-		// The packets after the first one of a burst are no news of their own,
-		// but A counts the timeout from the last.
-		{"in bursts just before the timeout", []time.Duration{
-			1500 * time.Millisecond, 5 * time.Second, 1500 * time.Millisecond, 5 * time.Second,
-		}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			c := newCluster(t, 2, 2)
-			a, b := c.Directors[0], c.Directors[1]
-			for _, d := range c.Directors {
-				d.IPVSAdm(t, "--set", "6", "3", "6")
-			}
-			serve(t, c.Topology, "tcp", port)
-			serve(t, c.Topology, "udp", port)
-			stream := open(t, traffic.Client{Namespace: c.Client},
-				c.AddService(t, director.Service{Method: director.NAT}, port))
-			flow := open(t, traffic.Client{Namespace: c.Client, Network: "udp"},
-				c.AddService(t, director.Service{Protocol: "udp", Method: director.NAT}, port))
-			time.Sleep(twoPeriods)
+		{"speaks at short intervals", []time.Duration{timeout / 3, timeout / 3, timeout / 3, timeout / 3, timeout / 3}},
+		{"speaks just before the timeout", []time.Duration{late, late}},
+		// The second packet is no news of its own, but A counts the timeout from it.
+		{"speaks twice just before the timeout", []time.Duration{timeout / 5, late, timeout / 5, late}},
+	}
 
-			began := time.Now()
-			for _, wait := range test.waits {
-				for until := time.Now().Add(wait); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
-					onA, onB := a.ByClient(t), b.ByClient(t)
-					for _, s := range []*traffic.Stream{stream, flow} {
-						owned, has := onA[s.Local()]
-						if !has {
-							t.Fatalf("after %v director A has forgotten %v", time.Since(began), s.Local())
-						}
-						if _, has := onB[s.Local()]; !has {
-							t.Fatalf("after %v director B has no copy of %+v", time.Since(began), owned)
-						}
-					}
-				}
-				exchange(t, stream)
-				exchange(t, flow)
+	c := newCluster(t, 2, 2)
+	a, b := c.Directors[0], c.Directors[1]
+	for _, d := range c.Directors {
+		seconds := strconv.Itoa(int(timeout / time.Second))
+		d.IPVSAdm(t, "--set", seconds, seconds, seconds)
+	}
+	type speaker struct {
+		*traffic.Stream
+		name  string
+		waits []time.Duration
+		spoke time.Time
+	}
+	var speakers []*speaker
+	for _, network := range []string{"tcp", "udp"} {
+		serve(t, c.Topology, network, port)
+		virtual := c.AddService(t, director.Service{Protocol: network, Method: director.NAT}, port)
+		for _, habit := range habits {
+			s := &speaker{name: network + " stream that " + habit.name, waits: habit.waits, spoke: time.Now()}
+			s.Stream = open(t, traffic.Client{Namespace: c.Client, Network: network}, virtual)
+			speakers = append(speakers, s)
+		}
+	}
+
+	time.Sleep(twoPeriods)
+	for listening := true; listening; time.Sleep(100 * time.Millisecond) {
+		listening = false
+		onA, onB := a.ByClient(t), b.ByClient(t)
+		for _, s := range speakers {
+			if len(s.waits) == 0 {
+				continue
 			}
-			time.Sleep(twoPeriods)
-			c.failOver(t, 0, 1)
-			exchange(t, stream)
-			exchange(t, flow)
-		})
+			listening = true
+			silent := time.Since(s.spoke).Round(time.Millisecond)
+			owned, onA := onA[s.Local()]
+			_, onB := onB[s.Local()]
+			switch {
+			case !onA:
+				t.Fatalf("%s: forgotten by director A after %v: the test came too late", s.name, silent)
+			case !onB:
+				t.Errorf("%s: no copy on director B after %v of silence, where A has %v left", s.name, silent, owned.Expires)
+				s.waits = nil
+			case silent >= s.waits[0]:
+				exchange(t, s.Stream)
+				s.spoke, s.waits = time.Now(), s.waits[1:]
+			}
+		}
+	}
+	time.Sleep(twoPeriods)
+	c.failOver(t, 0, 1)
+	for _, s := range speakers {
+		if err := s.Exchange(); err != nil {
+			t.Errorf("%s: through director B: %v", s.name, err)
+		}
 	}
 }
