@@ -5,21 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/ssyncp/ssyncp/lab/failover/verdict"
-	"github.com/ssyncp/ssyncp/lab/lan"
-	"github.com/ssyncp/ssyncp/lab/vm"
 )
 
 // When what happens.
 const (
-	opening   = 10 * time.Second       // streams are opened at least that long
-	surprise  = 2 * time.Second        // and up to that much longer, at random
-	detection = 700 * time.Millisecond // until director B takes over
-	patience  = 3 * time.Minute        // with a whole run
+	opening   = 10 * time.Second        // streams are opened at least that long
+	surprise  = 2 * time.Second         // and up to that much longer, at random
+	detection = 700 * time.Millisecond  // until director B takes over
+	prepare   = 1500 * time.Millisecond // before the cut, to know what it will be measured by
+	patience  = 3 * time.Minute         // with a whole run
 )
 
 // A result is one director that lost its power, and what that did.
@@ -28,6 +25,7 @@ type result struct {
 	opened      time.Duration // how long streams were opened before the cut
 	planned     time.Duration // how long they should have been
 	uncertainty time.Duration // of the cut on the clients' clock
+	period      time.Duration // of ssyncpd, as it really was; or 0
 	dropped     uint64        // frames, by the switches
 }
 
@@ -41,12 +39,6 @@ func (r result) busy() string {
 		return ""
 	}
 	return fmt.Sprintf("this machine is too busy: the power-off came %.0f s late", (r.opened - r.planned).Seconds())
-}
-
-// cast is the guests of one run.
-type cast struct {
-	clients, servers, a, b *vm.Guest
-	switches               []*lan.Switch
 }
 
 // failover boots all guests and takes director A's power while streams are
@@ -67,7 +59,7 @@ func (s *stage) failover(ctx context.Context, c contestant, directory string) (r
 		return result{}, errors.Join(err, guests.check())
 	}
 	s.progress("  opening %d streams a second through director A", 3*s.rate)
-	r, err := s.cut(ctx, guests)
+	r, err := s.cut(ctx, c, guests)
 	if err == nil {
 		err = errors.Join(c.check(ctx, guests.b), guests.keepEvidence(ctx, directory))
 	}
@@ -75,7 +67,7 @@ func (s *stage) failover(ctx context.Context, c contestant, directory string) (r
 }
 
 // cut runs the traffic, the power-off and the takeover.
-func (s *stage) cut(ctx context.Context, guests *cast) (result, error) {
+func (s *stage) cut(ctx context.Context, c contestant, guests *cast) (result, error) {
 	streams, err := startTraffic(ctx, guests.clients, s.rate)
 	if err != nil {
 		return result{}, err
@@ -95,9 +87,23 @@ func (s *stage) cut(ctx context.Context, guests *cast) (result, error) {
 		return result{}, err
 	}
 	begun := readings[0]
+	if c.ours {
+		if err := logCounters(ctx, guests.a); err != nil {
+			return result{}, err
+		}
+	}
 	alive := opening + rand.N(surprise)
-	if err := sleep(ctx, alive-time.Second-time.Since(begun.answered)-begun.clock); err != nil {
+	if err := sleep(ctx, time.Until(begun.answered.Add(alive-begun.clock-prepare))); err != nil {
 		return result{}, err
+	}
+	var period time.Duration
+	if c.ours {
+		if err := logCounters(ctx, guests.a); err != nil {
+			return result{}, err
+		}
+		if period, err = actualPeriod(ctx, guests.a); err != nil {
+			return result{}, err
+		}
 	}
 	readings = readings[:0]
 	if err := read(8); err != nil {
@@ -135,127 +141,17 @@ func (s *stage) cut(ctx context.Context, guests *cast) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	r := result{tally: rule.Count(records, latest), opened: latest, planned: alive, uncertainty: latest - earliest}
+	r := result{
+		tally:       rule.Count(records, latest),
+		opened:      latest,
+		planned:     alive,
+		uncertainty: latest - earliest,
+		period:      period,
+	}
 	for _, segment := range guests.switches {
 		r.dropped += segment.Dropped()
 	}
 	return r, nil
-}
-
-// boot starts the switches and the guests, side by side.
-func (s *stage) boot(ctx context.Context, directory string) (*cast, error) {
-	if err := os.MkdirAll(directory, 0o755); err != nil {
-		return nil, err
-	}
-	guests := &cast{}
-	path := make(map[string]string)
-	for _, name := range []string{frontSegment, syncSegment, backSegment} {
-		segment, err := lan.Listen(filepath.Join(directory, name))
-		if err != nil {
-			guests.end()
-			return nil, err
-		}
-		guests.switches = append(guests.switches, segment)
-		path[name] = segment.Path()
-	}
-	front, sync, back := path[frontSegment], path[syncSegment], path[backSegment]
-	start := func(name string, memory int, segments ...string) func() (*vm.Guest, error) {
-		return func() (*vm.Guest, error) {
-			return vm.Start(ctx, vm.Config{
-				Name: name, Kernel: s.kernel.Image, Initrd: s.initrd, Memory: memory, Directory: directory,
-				Segments: segments,
-				// A guest has one thread of the host anyway.
-				Append: fmt.Sprintf("maxcpus=1 tsc_early_khz=%d", s.tsc),
-			})
-		}
-	}
-	err := sideBySide(
-		into(&guests.clients, start("clients", 768, front)),
-		into(&guests.servers, start("servers", 768, front, back)),
-		into(&guests.a, start("director-a", 512, front, sync, back)),
-		into(&guests.b, start("director-b", 512, front, sync, back)),
-	)
-	if err != nil {
-		guests.end()
-		return nil, err
-	}
-	return guests, nil
-}
-
-func (g *cast) setUp(ctx context.Context, c contestant) error {
-	err := sideBySide(
-		func() error { return setUpClients(ctx, g.clients) },
-		func() error { return setUpServers(ctx, g.servers) },
-		func() error { return setUpDirector(ctx, g.a, directorA) },
-		func() error { return setUpDirector(ctx, g.b, directorB) },
-	)
-	if err != nil {
-		return err
-	}
-	if err := c.start(ctx, g.a, g.b); err != nil {
-		return err
-	}
-	return takeVirtualAddresses(ctx, g.a)
-}
-
-// takeOver makes director B the active one.
-func (g *cast) takeOver(ctx context.Context) error {
-	return sideBySide(
-		func() error { return takeVirtualAddresses(ctx, g.b) },
-		func() error {
-			s := newScript()
-			routeClients(s, directorB)
-			return s.run(ctx, g.clients, "move the clients' routes")
-		},
-		func() error {
-			s := newScript()
-			routeServers(s, directorB)
-			return s.run(ctx, g.servers, "move the real servers' routes")
-		},
-	)
-}
-
-func (g *cast) all() []*vm.Guest { return []*vm.Guest{g.clients, g.servers, g.a, g.b} }
-
-// check fails where a kernel had something to say.
-func (g *cast) check() error {
-	var all error
-	for _, guest := range g.all() {
-		all = errors.Join(all, guest.Check())
-	}
-	return all
-}
-
-func (g *cast) end() {
-	for _, guest := range g.all() {
-		if guest != nil {
-			guest.PowerOff()
-		}
-	}
-	for _, segment := range g.switches {
-		// Nobody is plugged in any more.
-		_ = segment.Close()
-	}
-}
-
-func into[T any](to *T, make func() (T, error)) func() error {
-	return func() (err error) {
-		*to, err = make()
-		return err
-	}
-}
-
-// sideBySide runs all and returns all errors.
-func sideBySide(run ...func() error) error {
-	errs := make(chan error)
-	for _, f := range run {
-		go func() { errs <- f() }()
-	}
-	var all error
-	for range run {
-		all = errors.Join(all, <-errs)
-	}
-	return all
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

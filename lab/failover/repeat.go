@@ -30,6 +30,9 @@ func repeat(ctx context.Context, s *stage, c contestant, runs int) error {
 			s.progress("%s", indent(rule.Table(r.tally)))
 			s.progress("  streams were opened for %.2f s; the cut is known to %d ms; %d frames dropped; %.0f s in all",
 				r.opened.Seconds(), r.uncertainty.Milliseconds(), r.dropped, time.Since(begun).Seconds())
+			if r.period != 0 {
+				s.progress("  ssyncpd on director A read the device every %.1f ms", r.period.Seconds()*1000)
+			}
 		}
 		if len(reasons) == 0 {
 			passed++

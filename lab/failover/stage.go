@@ -28,7 +28,11 @@ type stage struct {
 // the consoles stays when the play fails.
 func onStage(ctx context.Context, kernel string, cast []contestant, play func(context.Context, *stage) error) error {
 	begun := time.Now()
-	s := &stage{tsc: tsc.Kilohertz(200 * time.Millisecond), rate: defaultRate, progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
+	s := &stage{
+		tsc:      tsc.Kilohertz(200 * time.Millisecond),
+		rate:     defaultRate,
+		progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
+	}
 	s.progress("Building: Debian kernel, guests, programs")
 	var err error
 	if s.directory, err = os.MkdirTemp("", "ssyncp-failover-"); err != nil {

@@ -56,11 +56,13 @@ func (f *udpFlow) run(due context.Context, c *crowd) (verdict.Record, bool) {
 	return record, true
 }
 
-// insist asks one question until it is answered or ctx ends.
+// insist asks one question until it is answered or ctx ends; a late answer to
+// an earlier try is as good.
 func insist(ctx context.Context, conn net.Conn) (instance, error) {
+	nonce := rand.Uint64()
 	for {
 		again := time.Now().Add(retry)
-		server, err := askDatagram(conn, rand.Uint64(), again)
+		server, err := askDatagram(conn, nonce, again)
 		if err == nil || !wait(ctx, time.Until(again)) {
 			return server, err
 		}
@@ -85,7 +87,7 @@ func askDatagram(conn net.Conn, nonce uint64, deadline time.Time) (instance, err
 		if n != answerLen {
 			continue
 		}
-		// A late answer to an earlier question is not this one's.
+		// An answer to the question before is not this one's.
 		if server, err := parseAnswer(buffer[:], nonce); err == nil {
 			return server, nil
 		}
