@@ -1,0 +1,126 @@
+// Package figure is what the instruction-count benchmark measures and what is
+// made of it: measurements as they leave the guest, and the extra cost of each
+// contestant over no synchronization at all, with its spread.
+package figure
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Contestant is a way to keep the connections of directors in step.
+type Contestant string
+
+// Contestants, in the order of the report.
+const (
+	None   Contestant = "none"   // no synchronization: what the others are compared with
+	Master Contestant = "master" // the in-kernel master, its send included
+	Read   Contestant = "read"   // ssyncp's hook, and a reader that discards
+	Daemon Contestant = "daemon" // ssyncpd, its encoding and send included
+)
+
+// Contestants is all of them.
+var Contestants = []Contestant{None, Master, Read, Daemon}
+
+// Loads, in the order of the report.
+const (
+	New         = "new connection"
+	PacketIn    = "established packet, from the client"
+	PacketOut   = "established packet, from the server"
+	WholeAtOnce = "7-packet connection, back to back"
+	WholeShort  = "7-packet connection, 3,000 side by side"
+	WholeLong   = "7-packet connection, 30,000 side by side"
+)
+
+// Loads is all of them.
+var Loads = []string{New, PacketIn, PacketOut, WholeAtOnce, WholeShort, WholeLong}
+
+// A Measurement is one load on one director with one contestant.
+type Measurement struct {
+	Repetition   int        `json:"repetition"`
+	Load         string     `json:"load"`
+	Contestant   Contestant `json:"contestant"`
+	Units        int        `json:"units"`        // connections or packets: what the load counts
+	Connections  int        `json:"connections"`  // that took part
+	Width        int        `json:"width"`        // how many of them side by side
+	Packets      int        `json:"packets"`      // while instructions were counted
+	Instructions int64      `json:"instructions"` // of the whole machine, for all units
+	Records      int64      `json:"records"`      // read from the device
+	Adverts      int64      `json:"adverts"`      // sent to peers
+	AdvertBytes  int64      `json:"advert_bytes"` // with their Ethernet headers
+}
+
+// PerUnit is the instructions of one connection or packet.
+func (m Measurement) PerUnit() float64 { return float64(m.Instructions) / float64(m.Units) }
+
+// Life is how long a connection of a load took from its first packet to its
+// last, as the guest's clock counts.
+func (m Measurement) Life() time.Duration {
+	return time.Duration(m.Instructions) * time.Duration(m.Width) / time.Duration(m.Connections)
+}
+
+// A Summary is a figure over all repetitions.
+type Summary struct {
+	Median, Min, Max float64
+}
+
+// Summarize fails where there is nothing to summarize.
+func Summarize(values []float64) (Summary, error) {
+	if len(values) == 0 {
+		return Summary{}, fmt.Errorf("figure: no values")
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return Summary{
+		Median: (sorted[(n-1)/2] + sorted[n/2]) / 2,
+		Min:    sorted[0],
+		Max:    sorted[n-1],
+	}, nil
+}
+
+// A Set is all measurements of a run.
+type Set []Measurement
+
+// Select returns the measurements of a contestant under a load, by repetition.
+func (s Set) Select(load string, c Contestant) map[int]Measurement {
+	found := make(map[int]Measurement)
+	for _, m := range s {
+		if m.Load == load && m.Contestant == c {
+			found[m.Repetition] = m
+		}
+	}
+	return found
+}
+
+// Cost is the instructions of a unit.
+func (s Set) Cost(load string, c Contestant) (Summary, error) {
+	var costs []float64
+	for _, m := range s.Select(load, c) {
+		costs = append(costs, m.PerUnit())
+	}
+	return summarize(load, c, costs)
+}
+
+// Extra is what a contestant costs a unit over no synchronization in the same
+// repetition.
+func (s Set) Extra(load string, c Contestant) (Summary, error) {
+	without := s.Select(load, None)
+	var extra []float64
+	for repetition, m := range s.Select(load, c) {
+		base, measured := without[repetition]
+		if !measured {
+			return Summary{}, fmt.Errorf("figure: %s: repetition %d lacks %q", load, repetition, None)
+		}
+		extra = append(extra, m.PerUnit()-base.PerUnit())
+	}
+	return summarize(load, c, extra)
+}
+
+func summarize(load string, c Contestant, values []float64) (Summary, error) {
+	summary, err := Summarize(values)
+	if err != nil {
+		return Summary{}, fmt.Errorf("%w of %q under %q", err, c, load)
+	}
+	return summary, nil
+}

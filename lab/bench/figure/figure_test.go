@@ -1,0 +1,45 @@
+package figure
+
+import "testing"
+
+func TestSummarize(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		values []float64
+		want   Summary
+	}{
+		{"one value is its own median", []float64{7}, Summary{7, 7, 7}},
+		{"an odd count has a middle", []float64{9, 1, 4}, Summary{4, 1, 9}},
+		{"an even count has two", []float64{9, 1, 4, 6}, Summary{5, 1, 9}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := Summarize(test.values)
+			if err != nil || got != test.want {
+				t.Errorf("got %v, %v, want %v", got, err, test.want)
+			}
+		})
+	}
+	if _, err := Summarize(nil); err == nil {
+		t.Error("nothing was summarized without an error")
+	}
+}
+
+func TestExtraIsTakenWithinARepetition(t *testing.T) {
+	set := Set{
+		{Repetition: 0, Load: "new", Contestant: None, Units: 10, Instructions: 1000},
+		{Repetition: 0, Load: "new", Contestant: Read, Units: 10, Instructions: 1500},
+		{Repetition: 1, Load: "new", Contestant: None, Units: 10, Instructions: 2000},
+		{Repetition: 1, Load: "new", Contestant: Read, Units: 10, Instructions: 2540},
+		{Repetition: 0, Load: "old", Contestant: Read, Units: 10, Instructions: 9999},
+	}
+	got, err := set.Extra("new", Read)
+	if want := (Summary{Median: 52, Min: 50, Max: 54}); err != nil || got != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	if got, err := set.Extra("old", Read); err == nil {
+		t.Errorf("without a base: got %v", got)
+	}
+	if got, err := set.Extra("new", Daemon); err == nil {
+		t.Errorf("without a measurement: got %v", got)
+	}
+}
