@@ -83,7 +83,7 @@ bench: ## Go benchmarks
 
 bench-kernel: ## Instructions per connection and per packet, in a guest
 	@lab/install-packages build guest
-	go run ./lab/bench
+	go run ./lab/bench -kernel $(KERNEL)
 
 install: ## Module (DKMS), daemon, unit, udev rule, configuration; KERNEL is the running one
 	KERNEL=$(if $(filter command environment,$(origin KERNEL)),$(KERNEL)) DESTDIR=$(DESTDIR) contrib/install install
