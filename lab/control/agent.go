@@ -36,7 +36,9 @@ func Serve(port io.ReadWriter) error {
 			a.signal(request)
 			continue
 		}
-		go a.run(request)
+		// Started here, so that a signal that follows finds it.
+		command, err := a.start(request)
+		go a.finish(request.ID, command, err)
 	}
 }
 
@@ -55,30 +57,9 @@ func (a *agent) signal(r Request) {
 	}
 }
 
-func (a *agent) run(r Request) {
-	done := Reply{ID: r.ID, Done: true}
-	if err := a.start(r); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			status := exit.Sys().(syscall.WaitStatus)
-			done.Exit = status.ExitStatus()
-			if status.Signaled() {
-				done.Exit = 128 + int(status.Signal())
-			}
-		} else {
-			done.Exit, done.Error = 127, err.Error()
-		}
-	}
-	a.mu.Lock()
-	delete(a.running, r.ID)
-	a.mu.Unlock()
-	// Where the port is gone there is nobody left to tell.
-	_ = a.reply(done)
-}
-
-func (a *agent) start(r Request) error {
+func (a *agent) start(r Request) (*exec.Cmd, error) {
 	if len(r.Argv) == 0 {
-		return errors.New("empty command")
+		return nil, errors.New("empty command")
 	}
 	command := exec.Command(r.Argv[0], r.Argv[1:]...)
 	command.Env = append(os.Environ(), r.Env...)
@@ -87,12 +68,36 @@ func (a *agent) start(r Request) error {
 	command.Stderr = output(func(p []byte) error { return a.reply(Reply{ID: r.ID, Stderr: p}) })
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
-		return err
+		return nil, err
 	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.running[r.ID] = command.Process
+	return command, nil
+}
+
+// finish waits for the end of a program and tells it.
+func (a *agent) finish(id int64, command *exec.Cmd, err error) {
+	if err == nil {
+		err = command.Wait()
+	}
+	done := Reply{ID: id, Done: true}
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		status := exit.Sys().(syscall.WaitStatus)
+		done.Exit = status.ExitStatus()
+		if status.Signaled() {
+			done.Exit = 128 + int(status.Signal())
+		}
+	case err != nil:
+		done.Exit, done.Error = 127, err.Error()
+	}
+	a.mu.Lock()
+	delete(a.running, id)
 	a.mu.Unlock()
-	return command.Wait()
+	// Where the port is gone there is nobody left to tell.
+	_ = a.reply(done)
 }
 
 type output func([]byte) error

@@ -58,7 +58,7 @@ func TestArchivesOfEqualContentAreEqual(t *testing.T) {
 		}
 		return b.String()
 	}
-	if build() != build() {
+	if first, second := build(), build(); first != second {
 		t.Error("two archives of the same differ")
 	}
 }
