@@ -55,19 +55,14 @@ func contestantNamed(name string) (contestant, error) {
 	return contestant{}, fmt.Errorf("no contestant %q: they are ssyncp, none and kernel", name)
 }
 
-// awaitGroup waits until the sync group is joined, in the notation of
-// /proc/net/igmp.
-func awaitGroup(s *script) {
-	s.say("n=0; until grep -q 510000E0 /proc/net/igmp; do")
-	s.say("  n=$((n+1)); [ $n -lt 200 ] || { echo 'nobody joined 224.0.0.81'; exit 1; }; usleep 50000")
-	s.say("done")
-}
+// groupJoined is 224.0.0.81 in the notation of /proc/net/igmp.
+const groupJoined = "510000E0"
 
 func startKernelSync(ctx context.Context, a, b *vm.Guest) error {
 	const start = "ipvsadm --start-daemon %s --mcast-interface %s --syncid %d"
 	backup := newScript()
 	backup.say(start, "backup", syncCard, syncID)
-	awaitGroup(backup)
+	backup.await(groupJoined, "/proc/net/igmp")
 	if err := backup.run(ctx, b, "start the backup daemon"); err != nil {
 		return err
 	}
@@ -87,7 +82,7 @@ func startSSYNCP(ctx context.Context, a, b *vm.Guest) error {
 		s.say("mkdir -p /etc/ssyncp; cat >%s <<'END'\n%sEND", path, configuration)
 		s.say("%s --config %s </dev/null >/run/ssyncpd.log 2>&1 &", image.Daemon, path)
 		s.say("echo $! >/run/ssyncpd.pid")
-		awaitGroup(s)
+		s.await("device is open", "/run/ssyncpd.log")
 		if err := s.run(ctx, director, "start ssyncpd"); err != nil {
 			return errors.Join(err, ssyncpdRuns(ctx, director))
 		}

@@ -24,6 +24,14 @@ func newScript() *script {
 // say adds lines.
 func (s *script) say(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
 
+// await waits, some seconds at most, until a file contains a text; both are
+// shown where it does not.
+func (s *script) await(text, file string) {
+	s.say("n=0; until grep -q '%s' %s; do", text, file)
+	s.say("  n=$((n+1)); [ $n -lt 200 ] || { echo \"no '%s':\"; cat %s; exit 1; }; usleep 50000", text, file)
+	s.say("done")
+}
+
 // run runs the script; purpose is for the error, which also has what the
 // guest said.
 func (s *script) run(ctx context.Context, guest *vm.Guest, purpose string) error {

@@ -31,9 +31,7 @@ func setUpServers(ctx context.Context, guest *vm.Guest) error {
 	}
 	routeServers(s, directorA)
 	s.say("ulimit -n 16384; GOGC=off GOMEMLIMIT=400MiB %s </dev/null >/run/servers.log 2>&1 &", serve())
-	s.say("n=0; until grep -q ready /run/servers.log; do")
-	s.say("  n=$((n+1)); [ $n -lt 200 ] || { cat /run/servers.log; exit 1; }; usleep 50000")
-	s.say("done")
+	s.await("ready", "/run/servers.log")
 	return s.run(ctx, guest, "set up the real servers")
 }
 

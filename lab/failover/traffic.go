@@ -30,8 +30,8 @@ const (
 
 var errTraffic = errors.New("the clients ended early")
 
-// traffic is the clients' end of all streams: lab/failover/streams in
-// their guest, driven by signals.
+// traffic is the clients' end of all streams: lab/failover/streams in their
+// guest, driven by signals.
 type traffic struct {
 	guest *vm.Guest
 	pid   string
@@ -64,17 +64,20 @@ func startTraffic(ctx context.Context, guest *vm.Guest, rate int) (*traffic, err
 	var complaints bytes.Buffer
 	go func() {
 		defer close(t.lines)
-		err := guest.Run(ctx, vm.Command{Argv: shell, Env: []string{"GOGC=off", "GOMEMLIMIT=400MiB"}, Stdout: &splitter{to: t.lines}, Stderr: &complaints})
-		t.failure = fmt.Errorf("%w: %w\n%s", errTraffic, err, complaints.Bytes())
+		err := guest.Run(ctx, vm.Command{
+			Argv:   shell,
+			Env:    []string{"GOGC=off", "GOMEMLIMIT=400MiB"}, // the guest has better things to do
+			Stdout: &splitter{to: t.lines},
+			Stderr: &complaints,
+		})
+		t.failure = errors.Join(errTraffic, err, errors.New(complaints.String()))
 	}()
-	for t.pid == "" {
-		pid, err := t.expect(ctx, "pid ")
-		if err != nil {
-			return nil, err
-		}
-		t.pid = pid.line
+	pid, err := t.expect(ctx, "pid ")
+	if err != nil {
+		return nil, err
 	}
-	_, err := t.expect(ctx, "ready")
+	t.pid = pid.line
+	_, err = t.expect(ctx, "ready")
 	return t, err
 }
 
