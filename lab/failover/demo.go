@@ -36,9 +36,6 @@ func demo(ctx context.Context, s *stage) error {
 			return err
 		}
 		s.progress("%s", indent(rule.Table(r.tally)))
-		if busy := r.busy(); busy != "" {
-			s.progress("  %s", busy)
-		}
 		columns = append(columns, verdict.Column{Title: c.title, Tally: r.tally})
 		// The others are there to lose.
 		if reasons := r.failures(nil, s.rate); c.ours && len(reasons) > 0 {

@@ -23,23 +23,16 @@ const (
 type result struct {
 	tally       verdict.Tally
 	opened      time.Duration // how long streams were opened before the cut
-	planned     time.Duration // how long they should have been
 	uncertainty time.Duration // of the cut on the clients' clock
 	period      time.Duration // of ssyncpd, as it really was; or 0
 	dropped     uint64        // frames, by the switches
 }
 
-// late is how late a cut may come; later means that the guests had too little of
-// the machine for their times to mean much.
+// late is how late a cut may come. Later means that the guests had too little
+// of the machine for their times to mean anything.
 const late = 3 * time.Second
 
-// busy says that the machine was, or nothing.
-func (r result) busy() string {
-	if r.opened < r.planned+late {
-		return ""
-	}
-	return fmt.Sprintf("this machine is too busy: the power-off came %.0f s late", (r.opened - r.planned).Seconds())
-}
+var errBusy = errors.New("this machine is too busy with other things")
 
 // failover boots all guests and takes director A's power while streams are
 // opened through it. It fails where the run could not be carried out, or a
@@ -112,6 +105,10 @@ func (s *stage) cut(ctx context.Context, c contestant, guests *cast) (result, er
 	if err := sleep(ctx, time.Until(begun.answered.Add(alive-begun.clock))); err != nil {
 		return result{}, err
 	}
+	// Before anything is at stake, so that no loss can be explained away.
+	if behind := time.Since(begun.answered.Add(alive - begun.clock)); behind > late {
+		return result{}, fmt.Errorf("%w: the power-off would come %.0f s late", errBusy, behind.Seconds())
+	}
 
 	guests.a.PowerOff()
 	dead := time.Now()
@@ -144,7 +141,6 @@ func (s *stage) cut(ctx context.Context, c contestant, guests *cast) (result, er
 	r := result{
 		tally:       rule.Count(records, latest),
 		opened:      latest,
-		planned:     alive,
 		uncertainty: latest - earliest,
 		period:      period,
 	}

@@ -42,9 +42,6 @@ func repeat(ctx context.Context, s *stage, c contestant, runs int) error {
 		for _, reason := range reasons {
 			s.progress("  FAILED: %s", reason)
 		}
-		if busy := r.busy(); busy != "" {
-			s.progress("  %s", busy)
-		}
 	}
 	if sum != nil {
 		s.progress("All runs together:\n%s", indent(rule.Table(sum)))

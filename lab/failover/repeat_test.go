@@ -49,18 +49,3 @@ func TestARunPassesOnlyWithEnoughStreamsAndNoLoss(t *testing.T) {
 		})
 	}
 }
-
-func TestAMachineIsTooBusyWhenTheCutComesLate(t *testing.T) {
-	for _, test := range []struct {
-		opened time.Duration
-		busy   bool
-	}{
-		{11 * time.Second, false},
-		{11*time.Second + late - 1, false},
-		{11*time.Second + late, true},
-	} {
-		if got := (result{planned: 11 * time.Second, opened: test.opened}).busy(); (got != "") != test.busy {
-			t.Errorf("%v: %q", test.opened, got)
-		}
-	}
-}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,8 +73,17 @@ func (s *stage) build(ctx context.Context, kernel string, cast []contestant) err
 	return image.Write(ctx, image.Spec{Kernel: s.kernel, Files: files}, s.initrd)
 }
 
+// tries is how often a failover is begun that the machine is too busy for.
+const tries = 5
+
 // show plays one failover, in a directory of its own.
 func (s *stage) show(ctx context.Context, c contestant) (result, error) {
-	s.shows++
-	return s.failover(ctx, c, filepath.Join(s.directory, fmt.Sprintf("%s-%d", c.name, s.shows)))
+	for try := 1; ; try++ {
+		s.shows++
+		r, err := s.failover(ctx, c, filepath.Join(s.directory, fmt.Sprintf("%s-%d", c.name, s.shows)))
+		if !errors.Is(err, errBusy) || try == tries {
+			return r, err
+		}
+		s.progress("  called off, and again: %v", err)
+	}
 }
