@@ -47,6 +47,7 @@ var abi = map[string]uint64{
 	"SSYNCP_MODE_SNAPSHOT": uint64(ModeSnapshot),
 	"SSYNCP_MODE_INJECT":   uint64(ModeInject),
 	"SSYNCP_ATTACH_OWNED":  attachOwned,
+	"SSYNCP_ATTACH_DUE":    attachDue,
 
 	"SSYNCP_REFUSED_STALE":      uint64(RefusedStale),
 	"SSYNCP_REFUSED_LOCAL_HOLD": uint64(RefusedLocalHold),
@@ -165,14 +166,16 @@ var abi = map[string]uint64{
 	"offsetof(struct ssyncp_refusals, count)":    uint64(unsafe.Offsetof(refusalsArg{}.count)),
 	"offsetof(struct ssyncp_refusals, reserved)": uint64(unsafe.Offsetof(refusalsArg{}.reserved)),
 
-	"sizeof(struct ssyncp_stats)":                uint64(unsafe.Sizeof(statsArg{})),
-	"offsetof(struct ssyncp_stats, size)":        uint64(unsafe.Offsetof(statsArg{}.size)),
-	"offsetof(struct ssyncp_stats, abi_version)": uint64(unsafe.Offsetof(statsArg{}.abiVersion)),
-	"offsetof(struct ssyncp_stats, state)":       uint64(unsafe.Offsetof(statsArg{}.state)),
-	"offsetof(struct ssyncp_stats, missing)":     uint64(unsafe.Offsetof(statsArg{}.missing)),
-	"offsetof(struct ssyncp_stats, queue_len)":   uint64(unsafe.Offsetof(statsArg{}.queueLen)),
-	"offsetof(struct ssyncp_stats, conn_count)":  uint64(unsafe.Offsetof(statsArg{}.connCount)),
-	"offsetof(struct ssyncp_stats, counter)":     uint64(unsafe.Offsetof(statsArg{}.counter)),
+	"sizeof(struct ssyncp_stats)":                        uint64(unsafe.Sizeof(statsArg{})),
+	"offsetof(struct ssyncp_stats, size)":                uint64(unsafe.Offsetof(statsArg{}.size)),
+	"offsetof(struct ssyncp_stats, abi_version)":         uint64(unsafe.Offsetof(statsArg{}.abiVersion)),
+	"offsetof(struct ssyncp_stats, state)":               uint64(unsafe.Offsetof(statsArg{}.state)),
+	"offsetof(struct ssyncp_stats, missing)":             uint64(unsafe.Offsetof(statsArg{}.missing)),
+	"offsetof(struct ssyncp_stats, queue_len)":           uint64(unsafe.Offsetof(statsArg{}.queueLen)),
+	"offsetof(struct ssyncp_stats, conn_count)":          uint64(unsafe.Offsetof(statsArg{}.connCount)),
+	"offsetof(struct ssyncp_stats, shortest_timeout_ms)": uint64(unsafe.Offsetof(statsArg{}.shortestTimeoutMS)),
+	"offsetof(struct ssyncp_stats, reserved)":            uint64(unsafe.Offsetof(statsArg{}.reserved)),
+	"offsetof(struct ssyncp_stats, counter)":             uint64(unsafe.Offsetof(statsArg{}.counter)),
 }
 
 // compiler returns the C compiler, or skips the test where there is none.

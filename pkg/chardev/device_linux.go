@@ -157,6 +157,9 @@ func (d *Device) Attach(o AttachOptions) error {
 	if o.Owned {
 		arg.flags |= attachOwned
 	}
+	if o.Due {
+		arg.flags |= attachDue
+	}
 	err := d.attach(arg)
 	switch {
 	case err == nil:
@@ -378,12 +381,13 @@ func (d *Device) Stats(s *Stats) error {
 		return d.fail("stats", err)
 	}
 	*s = Stats{
-		ABIVersion: d.stats.abiVersion,
-		State:      State(d.stats.state),
-		Missing:    Missing(d.stats.missing),
-		QueueLen:   d.stats.queueLen,
-		ConnCount:  d.stats.connCount,
-		Counters:   d.stats.counter,
+		ABIVersion:      d.stats.abiVersion,
+		State:           State(d.stats.state),
+		Missing:         Missing(d.stats.missing),
+		QueueLen:        d.stats.queueLen,
+		ConnCount:       d.stats.connCount,
+		ShortestTimeout: time.Duration(d.stats.shortestTimeoutMS) * time.Millisecond,
+		Counters:        d.stats.counter,
 	}
 	return nil
 }

@@ -3,7 +3,8 @@
 // A [Device] is bound to the network namespace of the thread that opened it.
 // [Device.Attach] gives it one of three modes: capture (read the news of this
 // director's connections, write those of its peers), snapshot (read every
-// connection once), or inject (write only).
+// connection once, or those that peers are to be told of), or inject (write
+// only).
 //
 // Reading fills a [Batch] with one system call and decodes records from it
 // into a connection of the caller:

@@ -16,8 +16,11 @@ type attachArg struct {
 	reserved   [3]uint32
 }
 
-// attachOwned is SSYNCP_ATTACH_OWNED.
-const attachOwned = 0x01
+// SSYNCP_ATTACH_OWNED and SSYNCP_ATTACH_DUE.
+const (
+	attachOwned = 0x01
+	attachDue   = 0x02
+)
 
 // struct ssyncp_refusals. entries is the address of count Refusal.
 type refusalsArg struct {
@@ -28,13 +31,15 @@ type refusalsArg struct {
 
 // struct ssyncp_stats.
 type statsArg struct {
-	size       uint32
-	abiVersion uint32
-	state      uint32
-	missing    uint32
-	queueLen   uint32
-	connCount  uint32
-	counter    [Counters]uint64
+	size              uint32
+	abiVersion        uint32
+	state             uint32
+	missing           uint32
+	queueLen          uint32
+	connCount         uint32
+	shortestTimeoutMS uint32
+	reserved          uint32
+	counter           [Counters]uint64
 }
 
 // Requests: _IOWR(SSYNCP_IOC_MAGIC, number, struct).

@@ -33,6 +33,12 @@ type AttachOptions struct {
 	// Owned restricts a snapshot to what this director owns, as it is going
 	// to be advertised: the module marks it known. ModeSnapshot only.
 	Owned bool
+	// Due restricts it further, to what is due to be told again: what had
+	// packets since it was told last, where a third of its lifetime has
+	// passed since. No packet need come any more to make that news, so such
+	// a snapshot is taken several times within [Stats.ShortestTimeout]; the
+	// module marks what it returns as told. With Owned only.
+	Due bool
 	// Linger is how long a queue outlives its descriptor, to the
 	// millisecond, for a restarted daemon to pick it up. ModeCapture only.
 	Linger time.Duration

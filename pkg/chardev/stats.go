@@ -4,6 +4,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Counter is one of the module's counters. They count one network namespace,
@@ -143,7 +144,11 @@ type Stats struct {
 	Missing    Missing
 	QueueLen   uint32 // how many connections the queue can hold
 	ConnCount  uint32 // connections in this namespace's table
-	Counters   [Counters]uint64
+	// ShortestTimeout is the shortest one that an established or half-closed
+	// connection can have here, to the millisecond (ipvsadm --set changes
+	// it). See [AttachOptions.Due].
+	ShortestTimeout time.Duration
+	Counters        [Counters]uint64
 }
 
 // Refused returns how many records were refused for a reason.

@@ -48,6 +48,7 @@ func (d *Device) Attach(o chardev.AttachOptions) error {
 		return fail("attach", &chardev.ABIMismatchError{Program: chardev.ABIVersion, Module: m.abiVersion()})
 	case o.Mode < chardev.ModeCapture || o.Mode > chardev.ModeInject,
 		o.Owned && o.Mode != chardev.ModeSnapshot,
+		o.Due && !o.Owned,
 		o.Mode != chardev.ModeCapture && (o.Linger != 0 || o.Watermark != 0),
 		o.Linger < 0:
 		return fail("attach", chardev.ErrInvalid)
@@ -68,21 +69,26 @@ func (d *Device) Attach(o chardev.AttachOptions) error {
 		}
 	case chardev.ModeSnapshot:
 		m.counters[chardev.CounterSnapshots]++
-		d.snapshot = m.snapshot(o.Owned)
+		d.snapshot = m.snapshot(o)
 	}
 	return nil
 }
 
-// snapshot copies the table, or what of it this director owns, which it marks
-// known. mu is held.
-func (m *Module) snapshot(owned bool) []ipvs.Conn {
+// snapshot copies the table, or what of it this director owns, or what of that
+// is due; the latter two it marks as told. mu is held.
+func (m *Module) snapshot(o chardev.AttachOptions) []ipvs.Conn {
 	var list []ipvs.Conn
 	for i := range m.table {
 		c := &m.table[i]
-		if owned {
+		if o.Owned {
 			if c.Flags&ipvs.FlagSync != 0 && c.Marks&ipvs.MarkLocal == 0 {
 				continue
 			}
+			key := c.Key()
+			if o.Due && !m.due[key] {
+				continue
+			}
+			delete(m.due, key)
 			c.Marks |= ipvs.MarkKnown
 		}
 		list = append(list, c.Clone())
@@ -305,11 +311,12 @@ func (d *Device) Stats(s *chardev.Stats) error {
 	}
 	m.expireLinger()
 	*s = chardev.Stats{
-		ABIVersion: m.abiVersion(),
-		Missing:    m.Missing,
-		QueueLen:   uint32(m.queueLen()),
-		ConnCount:  uint32(len(m.table)),
-		Counters:   m.counters,
+		ABIVersion:      m.abiVersion(),
+		Missing:         m.Missing,
+		QueueLen:        uint32(m.queueLen()),
+		ConnCount:       uint32(len(m.table)),
+		ShortestTimeout: m.shortest,
+		Counters:        m.counters,
 	}
 	if m.capture != nil {
 		s.State |= chardev.StateCapturing | chardev.StateInterposed

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -413,6 +414,72 @@ func TestAnOwnedSnapshotLeavesOutCopies(t *testing.T) {
 	}
 	if !reflect.DeepEqual(ports, []uint16{1, 3}) {
 		t.Errorf("got ports %v", ports)
+	}
+}
+
+func TestADueSnapshotTellsOnceWhatIsDue(t *testing.T) {
+	list := conns(5)
+	list[3].Flags = ipvs.FlagSync // a copy: its owner tells
+	var m chardevtest.Module
+	m.SetTable(list...)
+	ports := func(o chardev.AttachOptions) (ports []uint16) {
+		t.Helper()
+		d := attach(t, &m, o)
+		defer d.Close()
+		for c, err := range chardev.Snapshot(t.Context(), d, chardev.NewBatch(0)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			ports = append(ports, c.Client.Port())
+		}
+		return ports
+	}
+	all := chardev.AttachOptions{Mode: chardev.ModeSnapshot}
+	owned := chardev.AttachOptions{Mode: chardev.ModeSnapshot, Owned: true}
+	due := chardev.AttachOptions{Mode: chardev.ModeSnapshot, Owned: true, Due: true}
+	for _, step := range []struct {
+		what string
+		mark []ipvs.Conn // as due, before
+		take chardev.AttachOptions
+		want []uint16
+	}{
+		{"nothing is due", nil, due, nil},
+		{"a snapshot of all tells nobody", list[1:4], all, []uint16{1, 2, 3, 4, 5}},
+		{"what is due and owned", nil, due, []uint16{2, 3}},
+		{"once", nil, due, nil},
+		{"due again", list[:1], due, []uint16{1}},
+		{"a snapshot of what is owned tells all", list[4:], owned, []uint16{1, 2, 3, 5}},
+		{"also what was due", nil, due, nil},
+	} {
+		m.SetDue(step.mark...)
+		if got := ports(step.take); !slices.Equal(got, step.want) {
+			t.Errorf("%s: ports %v, want %v", step.what, got, step.want)
+		}
+	}
+}
+
+func TestOnlyASnapshotIsFiltered(t *testing.T) {
+	for _, o := range []chardev.AttachOptions{
+		{Mode: chardev.ModeCapture, Owned: true},
+		{Mode: chardev.ModeInject, Owned: true, Due: true},
+		{Mode: chardev.ModeSnapshot, Due: true},
+	} {
+		var m chardevtest.Module
+		if err := m.Open().Attach(o); !errors.Is(err, chardev.ErrInvalid) {
+			t.Errorf("%+v: %v, want %v", o, err, chardev.ErrInvalid)
+		}
+	}
+}
+
+func TestShortestTimeoutFollowsTheModule(t *testing.T) {
+	var m chardevtest.Module
+	d := m.Open()
+	for _, want := range []time.Duration{0, 2 * time.Minute, 10 * time.Second} {
+		m.SetShortestTimeout(want)
+		var s chardev.Stats
+		if err := d.Stats(&s); err != nil || s.ShortestTimeout != want {
+			t.Errorf("%v, %v, want %v", s.ShortestTimeout, err, want)
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ type Module struct {
 	events   chardev.Events
 	table    []ipvs.Conn
 	index    map[ipvs.Key]int // into table
+	due      map[ipvs.Key]bool
+	shortest time.Duration
 	written  []ipvs.Conn
 	counters [chardev.Counters]uint64
 	master   bool
@@ -89,10 +91,33 @@ func (m *Module) Raise(e chardev.Events) {
 func (m *Module) SetTable(conns ...ipvs.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.table, m.index = nil, nil
+	m.table, m.index, m.due = nil, nil, nil
 	for i := range conns {
 		m.put(&conns[i])
 	}
+}
+
+// SetDue marks connections of the table as due to be told again: as if they had
+// packets, and a third of their lifetime had passed, since they were told last.
+// A snapshot of what this director owns, or of what is due, takes the mark off
+// those that it returns.
+func (m *Module) SetDue(conns ...ipvs.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.due == nil {
+		m.due = make(map[ipvs.Key]bool)
+	}
+	for i := range conns {
+		m.due[conns[i].Key()] = true
+	}
+}
+
+// SetShortestTimeout sets what [chardev.Stats.ShortestTimeout] is, as
+// ipvsadm --set would; it is 0 until then.
+func (m *Module) SetShortestTimeout(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.shortest = d
 }
 
 // Table returns the connection table.
