@@ -12,11 +12,11 @@ import (
 
 // When what happens.
 const (
-	opening   = 10 * time.Second        // streams are opened at least that long
-	surprise  = 2 * time.Second         // and up to that much longer, at random
-	detection = 700 * time.Millisecond  // until director B takes over
-	prepare   = 1500 * time.Millisecond // before the cut, to know what it will be measured by
-	patience  = 3 * time.Minute         // with a whole run
+	opening   = 10 * time.Second       // streams are opened at least that long
+	surprise  = 2 * time.Second        // and up to that much longer, at random
+	detection = 700 * time.Millisecond // until director B takes over
+	prepare   = 3 * time.Second        // before the cut, to read clocks and counters
+	patience  = 3 * time.Minute        // with a whole run
 )
 
 // A result is one director that lost its power, and what that did.
@@ -99,7 +99,7 @@ func (s *stage) cut(ctx context.Context, c contestant, guests *cast) (result, er
 		}
 	}
 	readings = readings[:0]
-	if err := read(8); err != nil {
+	if err := read(4); err != nil {
 		return result{}, err
 	}
 	if err := sleep(ctx, time.Until(begun.answered.Add(alive-begun.clock))); err != nil {
