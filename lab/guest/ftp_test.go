@@ -2,12 +2,14 @@ package guest
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/lab/netns"
 	"github.com/ssyncp/ssyncp/lab/topology"
 )
 
@@ -40,12 +42,22 @@ func TestFTPFailover(t *testing.T) {
 		begin := func(t *testing.T) (*cluster, *ftpClient) {
 			c := newCluster(t, 2, 1)
 			server := c.Servers[0]
+			// What edits packets must mend their checksums.
+			sendWithChecksums(t, server.Namespace, director.BackLink)
+			sendWithChecksums(t, c.Client, director.FrontLink)
 			if mode.server != server.Address {
 				if err := server.IP(fmt.Sprintf("addr add %v/24 dev back\n", mode.server)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			serveFTP(t, server.Namespace, mode.server)
+			t.Cleanup(func() {
+				for _, n := range []*netns.Namespace{server.Namespace, c.Client} {
+					if bad := badChecksums(t, n); bad != 0 {
+						t.Errorf("%s met %d bad checksums", n.Name, bad)
+					}
+				}
+			})
 			virtual := netip.AddrPortFrom(topology.Virtual, ftpPort)
 			for _, d := range c.Directors {
 				d.AddService(t, director.Service{Method: director.NAT, Virtual: virtual,
@@ -53,13 +65,27 @@ func TestFTPFailover(t *testing.T) {
 			}
 			return c, dialFTP(t, c.Client, virtual)
 		}
+		retrieve := func(t *testing.T, client *ftpClient, openData dataOpener, size int) net.Conn {
+			t.Helper()
+			client.say(t, fmt.Sprintf("RETR %d", size))
+			data, err := openData()
+			if err != nil {
+				t.Fatalf("data connection: %v", err)
+			}
+			t.Cleanup(func() { data.Close() })
+			client.expect(t, "150 here it comes")
+			return data
+		}
 		// What comes behind the transfer proves that the control connection
-		// is in step in both directions.
+		// is in step in both directions, and that director B has taken over
+		// the part of ip_vs_ftp too.
 		end := func(t *testing.T, c *cluster, client *ftpClient) {
 			t.Helper()
 			client.expect(t, "226 Transfer complete")
 			client.say(t, "NOOP")
 			client.expect(t, "200 "+c.Servers[0].Name)
+			readFile(t, retrieve(t, client, mode.open(client, t, topology.Virtual), ftpChunk), 0, ftpChunk)
+			client.expect(t, "226 Transfer complete")
 			client.say(t, "QUIT")
 			client.expect(t, "221 bye")
 		}
@@ -70,27 +96,13 @@ func TestFTPFailover(t *testing.T) {
 			time.Sleep(twoPeriods)
 			c.failOver(t, 0, 1)
 
-			client.say(t, fmt.Sprintf("RETR %d", size))
-			data, err := openData()
-			if err != nil {
-				t.Fatalf("data connection: %v", err)
-			}
-			defer data.Close()
-			client.expect(t, "150 here it comes")
-			readFile(t, data, 0, size)
+			readFile(t, retrieve(t, client, openData, size), 0, size)
 			end(t, c, client)
 		})
 
 		t.Run(mode.name+", while data is transferred", func(t *testing.T) {
 			c, client := begin(t)
-			openData := mode.open(client, t, topology.Virtual)
-			client.say(t, fmt.Sprintf("RETR %d", long))
-			data, err := openData()
-			if err != nil {
-				t.Fatalf("data connection: %v", err)
-			}
-			defer data.Close()
-			client.expect(t, "150 here it comes")
+			data := retrieve(t, client, mode.open(client, t, topology.Virtual), long)
 			readFile(t, data, 0, ftpChunk)
 			time.Sleep(twoPeriods)
 			c.failOver(t, 0, 1)
