@@ -14,8 +14,8 @@ const drainLimit = 5 * time.Second
 // errUnsent says that adverts stayed behind.
 var errUnsent = errors.New("not everything was sent")
 
-// capture sends what the source has: news every period, and a snapshot where
-// one is due. It is one goroutine, so that what was read earlier leaves
+// capture sends what the source has: news every period, and snapshots when
+// their time has come. It is one goroutine, so that what was read earlier leaves
 // earlier: version 1 has no other order.
 type capture struct {
 	link     Link
@@ -25,9 +25,13 @@ type capture struct {
 	counters Counters
 	rejoined <-chan struct{} // peers can be reached again
 
-	out  *Outbox
-	pace pace
-	heal heal
+	out    *Outbox
+	pace   pace
+	share  pace // of it: what snapshots may take
+	heal   heal
+	sweep  sweep
+	paused bool // there is nothing to advertise
+	never  bool // there are no snapshots
 }
 
 func newCapture(e *Engine, s session, rejoined <-chan struct{}) *capture {
@@ -47,6 +51,7 @@ func newCapture(e *Engine, s session, rejoined <-chan struct{}) *capture {
 // is not drained: what it cannot send is better kept by the kernel.
 func (c *capture) run(ctx, stop, sending context.Context) error {
 	defer c.heal.end()
+	defer c.sweep.end()
 	next := time.Now()
 	c.heal.due = next // connections that are older than we are
 	timer := time.NewTimer(0)
@@ -65,7 +70,7 @@ func (c *capture) run(ctx, stop, sending context.Context) error {
 		settings := c.settings()
 		now := time.Now()
 		c.pace.set(float64(settings.MaxPPS), now)
-		c.heal.pace.set(float64(settings.MaxPPS)*healShare, now)
+		c.share.set(float64(settings.MaxPPS)*walkShare, now)
 
 		if !now.Before(next) {
 			if next = next.Add(settings.Period); next.Before(now) {
@@ -75,11 +80,32 @@ func (c *capture) run(ctx, stop, sending context.Context) error {
 				return err
 			}
 		}
-		if err := c.step(); err != nil {
+		if err := c.advertise(); err != nil {
 			return err
 		}
-		timer.Reset(time.Until(c.heal.before(next)))
+		if err := c.tellDue(); err != nil {
+			return err
+		}
+		timer.Reset(time.Until(c.wake(next)))
 	}
+}
+
+// wake returns when there is something to do, at latest t.
+func (c *capture) wake(t time.Time) time.Time {
+	at := t
+	switch now := time.Now(); {
+	case c.heal.inFlight() || c.sweep.inFlight():
+		at = now.Add(max(walkSlice, c.share.wait(now)))
+	case c.paused:
+	case !c.heal.due.IsZero():
+		at = c.heal.due
+	case !c.never:
+		at = c.sweep.next
+	}
+	if at.Before(t) {
+		return at
+	}
+	return t
 }
 
 // news reads what is queued, at most until the end of the period, and sends
@@ -107,17 +133,17 @@ func (c *capture) news(sending context.Context, end time.Time) error {
 // note takes up what a reading said beside news.
 func (c *capture) note(r Reading) {
 	switch {
-	case r.Pause != nil && !c.heal.paused:
-		c.heal.paused = true
+	case r.Pause != nil && !c.paused:
+		c.paused = true
 		c.heal.cancel()
 		c.log.Error("capture paused", "error", r.Pause)
-	case r.Pause == nil && c.heal.paused:
-		c.heal.paused = false
+	case r.Pause == nil && c.paused:
+		c.paused = false
 		c.log.Info("capture goes on: advertising what this director owns")
 		c.heal.now()
 		return // what the pause lost is what that makes up for
 	}
-	if r.Lost && !c.heal.paused {
+	if r.Lost && !c.paused {
 		c.counters.Troubles.Add(Lost, 1)
 		if wait, first := c.heal.lost(time.Now()); first {
 			c.log.Warn("news was lost: the kernel's queue was full; advertising again what this director owns",

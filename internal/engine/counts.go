@@ -13,8 +13,10 @@ const (
 	SentAdverts                 // news and snapshots
 	SentBytes                   //
 	SentSnapshot                // of the adverts, those of snapshots
+	SentSweep                   // and those of sweeps
 	Paced                       // waits for max_pps
-	Snapshots                   // begun
+	Snapshots                   // begun, of everything that is owned
+	Sweeps                      // begun: snapshots of what is due
 	AppliedBatches              // of adverts, handed to the sink
 	counts
 )
@@ -27,6 +29,7 @@ const (
 	Lost            Trouble = iota // times that news was lost
 	Unsent                         // adverts that were not sent: the link failed, or time was up
 	SnapshotsFailed                // ended by an error
+	SweepsFailed                   //
 	troubles
 )
 
@@ -38,10 +41,10 @@ type Counters struct {
 
 var (
 	countNames = [counts]string{
-		"sessions", "reads", "read_entries", "sent_adverts", "sent_bytes", "sent_snapshot", "paced",
-		"snapshots", "applied_batches",
+		"sessions", "reads", "read_entries", "sent_adverts", "sent_bytes", "sent_snapshot", "sent_sweep",
+		"paced", "snapshots", "sweeps", "applied_batches",
 	}
-	troubleNames = [troubles]string{"lost", "unsent_adverts", "snapshots_failed"}
+	troubleNames = [troubles]string{"lost", "unsent_adverts", "snapshots_failed", "sweeps_failed"}
 )
 
 func newCounters() Counters {

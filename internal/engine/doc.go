@@ -1,7 +1,8 @@
 // Package engine moves news of connections from a kernel to peers and back.
 //
 // It knows when, not what: how often the kernel is read, at which pace adverts
-// leave, when a snapshot heals what was lost, what happens when a device or an
+// leave, when a snapshot heals what was lost, when peers are reminded of what
+// has no news, what happens when a device or an
 // interface goes away. What an object is, and how it is encoded, stays behind
 // Source and Sink: IPVS is their first implementation. An advert is built
 // wholly by a Source and taken apart wholly by a Sink, because in version 1 of
@@ -21,6 +22,15 @@
 // period's news: while news alone takes the whole pace, a snapshot waits. There
 // is one at a time; while news keeps being lost the next one is put off, from
 // 200 ms doubling to 5 s.
+//
+// # Sweeps
+//
+// A copy lives from the packet that was told last. A packet that comes soon
+// after that one is no news; where silence follows it, the copy would expire
+// before its owner. So every now and then, as often as the Source asks for, a
+// snapshot is taken of what is due to be told again, and sent in the same way.
+// While everything is advertised, or is going to be, there is no sweep: that
+// tells all. A sweep that fails is not repeated before the next one's time.
 //
 // # Sessions
 //

@@ -38,6 +38,12 @@ func running(t *testing.T, s engine.Settings, prepare func(*world), f func(*worl
 	if w.kernel.open != 0 {
 		t.Errorf("%d sources are still open", w.kernel.open)
 	}
+	for _, walk := range []string{"snapshot", "sweep"} {
+		begun := len(w.trace.only(walk)) - len(w.trace.only(walk+"-failed"))
+		if closed := len(w.trace.only("close-" + walk)); closed != begun {
+			t.Errorf("%d of %d %ss were closed", closed, begun, walk)
+		}
+	}
 	return w
 }
 

@@ -16,6 +16,7 @@ import (
 const (
 	advertSize = 3
 	readSize   = 6 // entries a read
+	sweepEvery = 2 * time.Second
 )
 
 // kernel stands for the queue and the table behind a source.
@@ -25,9 +26,14 @@ type kernel struct {
 	lost     bool
 	pause    error
 	owned    string // entries of a snapshot
+	due      string // those of a sweep, until it has told them
+	every    time.Duration
+	everyErr error
 	openErr  error
 	readErr  error
 	snapErr  error
+	dueErr   error // of beginning a sweep
+	walkErr  error // of reading one
 	trace    *trace
 	open     int // sources
 	snapshot []time.Time
@@ -133,15 +139,29 @@ func (s *source) Flush(out *engine.Outbox) {
 	}
 }
 
-func (s *source) Snapshot() (engine.Snapshot, error) {
+func (s *source) Snapshot(kind engine.Kind) (engine.Snapshot, error) {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()
+	if kind == engine.Due {
+		if s.k.dueErr != nil {
+			s.k.trace.add("sweep-failed")
+			return nil, s.k.dueErr
+		}
+		s.k.trace.add("sweep")
+		return &sweep{k: s.k}, nil
+	}
 	if s.k.snapErr != nil {
 		return nil, s.k.snapErr
 	}
 	s.k.snapshot = append(s.k.snapshot, time.Now())
 	s.k.trace.add("snapshot")
 	return &snapshot{k: s.k, left: s.k.owned}, nil
+}
+
+func (s *source) SweepEvery() (time.Duration, error) {
+	s.k.mu.Lock()
+	defer s.k.mu.Unlock()
+	return s.k.every, s.k.everyErr
 }
 
 func (s *source) Close() error {
@@ -168,6 +188,30 @@ func (s *snapshot) Read(out *engine.Outbox) (bool, error) {
 
 func (s *snapshot) Close() error {
 	s.k.trace.add("close-snapshot")
+	return nil
+}
+
+// sweep marks as told what it reads, as a kernel does.
+type sweep struct{ k *kernel }
+
+func (s *sweep) Read(out *engine.Outbox) (bool, error) {
+	s.k.mu.Lock()
+	defer s.k.mu.Unlock()
+	s.k.trace.add("tell")
+	if s.k.walkErr != nil {
+		return false, s.k.walkErr
+	}
+	if s.k.due == "" {
+		return false, nil
+	}
+	n := min(advertSize, len(s.k.due))
+	out.Add(append(out.Buffer(), s.k.due[:n]...))
+	s.k.due = s.k.due[n:]
+	return true, nil
+}
+
+func (s *sweep) Close() error {
+	s.k.trace.add("close-sweep")
 	return nil
 }
 
@@ -260,7 +304,7 @@ func newWorld(s engine.Settings) *world {
 	t := newTrace()
 	w := &world{
 		trace:    t,
-		kernel:   &kernel{trace: t},
+		kernel:   &kernel{trace: t, every: sweepEvery},
 		network:  &network{trace: t},
 		sink:     &sink{trace: t},
 		incoming: make(chan [][]byte),

@@ -1,6 +1,9 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Source is where news of one class of objects comes from. It is used by one
 // goroutine.
@@ -10,11 +13,25 @@ type Source interface {
 	Read(out *Outbox) (Reading, error)
 	// Flush adds the partial advert to out, where there is one.
 	Flush(out *Outbox)
-	// Snapshot begins to read everything that this director owns.
-	// ErrNoSnapshot says that it never will.
-	Snapshot() (Snapshot, error)
+	// Snapshot begins to read what this director owns. ErrNoSnapshot says
+	// that it never will, of either kind.
+	Snapshot(Kind) (Snapshot, error)
+	// SweepEvery returns the time between two snapshots of what is due, more
+	// than 0. It is asked anew for each, as timeouts change.
+	SweepEvery() (time.Duration, error)
 	Close() error
 }
+
+// Kind is how much of what this director owns a snapshot reads.
+type Kind int
+
+const (
+	// Owned is all of it.
+	Owned Kind = iota
+	// Due is what is due to be told again: peers' copies would otherwise
+	// expire early, because what came after it was told was no news.
+	Due
+)
 
 // Reading is what one read found, beside adverts.
 type Reading struct {
@@ -26,7 +43,7 @@ type Reading struct {
 	Pause error
 }
 
-// Snapshot is a walk over everything that this director owns.
+// Snapshot is a walk over what this director owns.
 type Snapshot interface {
 	// Read reads about an advert's worth and adds all of it to out, keeping
 	// nothing back: news that is read later must leave later. It returns

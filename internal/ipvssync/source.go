@@ -3,6 +3,7 @@ package ipvssync
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ssyncp/ssyncp/internal/engine"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
@@ -106,16 +107,35 @@ func (s *Source) Flush(out *engine.Outbox) { s.packer.flush(out) }
 func (s *Source) Close() error { return s.device.Close() }
 
 // Snapshot is engine.Source's.
-func (s *Source) Snapshot() (engine.Snapshot, error) {
+func (s *Source) Snapshot(kind engine.Kind) (engine.Snapshot, error) {
 	packer, err := newPacker(s.options)
 	if err != nil {
 		return nil, err
 	}
-	device, err := attach(s.options, chardev.AttachOptions{Mode: chardev.ModeSnapshot, Owned: true})
+	device, err := attach(s.options, chardev.AttachOptions{
+		Mode: chardev.ModeSnapshot, Owned: true, Due: kind == engine.Due,
+	})
 	if errors.Is(err, chardev.ErrUnsupported) {
 		return nil, fmt.Errorf("%w: %w", engine.ErrNoSnapshot, err)
 	} else if err != nil {
 		return nil, err
 	}
 	return &snapshot{device: device, batch: chardev.NewBatch(snapshotBatch), packer: packer}, nil
+}
+
+// What is due was not told for 5/16 of its timeout, and must be before the
+// timeout is over: an eighth leaves room for sweeps that fail or are put off.
+const (
+	sweepsPerTimeout = 8
+	sweepMin         = 500 * time.Millisecond // a walk over the table costs, too
+	sweepMax         = 10 * time.Second
+)
+
+// SweepEvery is engine.Source's.
+func (s *Source) SweepEvery() (time.Duration, error) {
+	var stats chardev.Stats
+	if err := s.device.Stats(&stats); err != nil {
+		return 0, err
+	}
+	return min(max(stats.ShortestTimeout/sweepsPerTimeout, sweepMin), sweepMax), nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ssyncp/ssyncp/internal/engine"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
@@ -252,7 +253,7 @@ func TestSnapshotIsWhatThisDirectorOwns(t *testing.T) {
 	}
 	module.SetTable(list...)
 	source := openSource(t, options(&module))
-	snapshot, err := source.Snapshot()
+	snapshot, err := source.Snapshot(engine.Owned)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,10 +279,80 @@ func TestSnapshotIsWhatThisDirectorOwns(t *testing.T) {
 	}
 }
 
+// read returns the clients' ports of a snapshot, which it closes.
+func read(t *testing.T, s engine.Snapshot) (ports []uint16) {
+	t.Helper()
+	defer s.Close()
+	out := engine.NewOutbox(wire.MaxSize)
+	for {
+		more, err := s.Read(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			return ports
+		}
+		_, keys := unpack(t, out)
+		for _, k := range keys {
+			ports = append(ports, k.Client.Port())
+		}
+	}
+}
+
+func TestSweepIsWhatIsDueAndToldOnce(t *testing.T) {
+	var module chardevtest.Module
+	list := conns(120, 0)
+	list[7].Flags, list[7].Marks = ipvs.FlagSync, 0 // a copy of a peer's
+	module.SetTable(list...)
+	source := openSource(t, options(&module))
+	sweep := func() []uint16 {
+		t.Helper()
+		s, err := source.Snapshot(engine.Due)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read(t, s)
+	}
+	if got := sweep(); got != nil {
+		t.Errorf("nothing is due, told %v", got)
+	}
+	module.SetDue(list[5:9]...)
+	if got, want := sweep(), []uint16{1029, 1030, 1032}; !slices.Equal(got, want) {
+		t.Errorf("told %v, want what is due and owned, %v", got, want)
+	}
+	if got := sweep(); got != nil {
+		t.Errorf("told again: %v", got)
+	}
+}
+
+func TestSweepsFollowTheShortestTimeout(t *testing.T) {
+	var module chardevtest.Module
+	source := openSource(t, options(&module))
+	for _, tt := range []struct{ shortest, want time.Duration }{
+		{0, 500 * time.Millisecond}, // the module does not say
+		{time.Second, 500 * time.Millisecond},
+		{4 * time.Second, 500 * time.Millisecond},
+		{10 * time.Second, 1250 * time.Millisecond},
+		{time.Minute, 7500 * time.Millisecond},
+		{80 * time.Second, 10 * time.Second},
+		{2 * time.Minute, 10 * time.Second},
+		{15 * time.Minute, 10 * time.Second},
+	} {
+		module.SetShortestTimeout(tt.shortest)
+		if got, err := source.SweepEvery(); err != nil || got != tt.want {
+			t.Errorf("timeout %v: %v, %v; want %v", tt.shortest, got, err, tt.want)
+		}
+	}
+	source.Close()
+	if _, err := source.SweepEvery(); !errors.Is(err, chardev.ErrClosed) {
+		t.Errorf("of a closed device: %v", err)
+	}
+}
+
 func TestModuleWithoutSnapshots(t *testing.T) {
 	module := chardevtest.Module{Missing: chardev.MissingConnSeqNext}
 	source := openSource(t, options(&module))
-	if _, err := source.Snapshot(); !errors.Is(err, engine.ErrNoSnapshot) {
+	if _, err := source.Snapshot(engine.Owned); !errors.Is(err, engine.ErrNoSnapshot) {
 		t.Errorf("err = %v", err)
 	}
 }
