@@ -13,7 +13,7 @@
 /*
  * The shape of ip_vs_protocol.state_transition: a prototype to take the type
  * of, and a definition of a function that calls `orig`, a static call, and
- * then `behind` with the connection.
+ * then `behind` with the connection and the packet.
  */
 #ifdef SSYNCP_HAVE_TRANSITION_IPH_LEN
 void ssyncp_transition_sample(struct ip_vs_conn *cp, int direction,
@@ -26,7 +26,7 @@ static void name(struct ip_vs_conn *cp, int direction,			\
 		 unsigned int iph_len)					\
 {									\
 	static_call_cond(orig)(cp, direction, skb, pd, iph_len);	\
-	behind(cp);							\
+	behind(cp, skb);						\
 }
 #else
 void ssyncp_transition_sample(struct ip_vs_conn *cp, int direction,
@@ -37,7 +37,7 @@ static void name(struct ip_vs_conn *cp, int direction,			\
 		 const struct sk_buff *skb, struct ip_vs_proto_data *pd)\
 {									\
 	static_call_cond(orig)(cp, direction, skb, pd);			\
-	behind(cp);							\
+	behind(cp, skb);						\
 }
 #endif
 

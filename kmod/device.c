@@ -104,7 +104,7 @@ static int ssyncp_attach_snapshot(struct ssyncp_file *f,
 {
 	struct ssyncp_snapshot *s;
 
-	s = ssyncp_snapshot_open(f->net, req->flags & SSYNCP_ATTACH_OWNED);
+	s = ssyncp_snapshot_open(f->net, req->flags);
 	if (IS_ERR(s))
 		return PTR_ERR(s);
 	f->snapshot = s;
@@ -133,7 +133,8 @@ static int ssyncp_attach(struct ssyncp_file *f,
 
 	if (req->abi_version != SSYNCP_ABI_VERSION)
 		return -EPROTONOSUPPORT;
-	if (req->flags & ~SSYNCP_ATTACH_OWNED ||
+	if (req->flags & ~(SSYNCP_ATTACH_OWNED | SSYNCP_ATTACH_DUE) ||
+	    req->flags == SSYNCP_ATTACH_DUE ||
 	    (req->flags && req->mode != SSYNCP_MODE_SNAPSHOT) ||
 	    memchr_inv(req->reserved, 0, sizeof(req->reserved)))
 		return -EINVAL;

@@ -66,9 +66,10 @@ static void ssyncp_news(struct ip_vs_conn *cp)
  * the state under us, but then it is that CPU's packet that brings the news.
  * News is: not seen here before, or seen but copied from a peer since (LOCAL
  * is cleared); another state than the one told last (with an application that
- * edits the stream always: see ssyncp_conn_told()); time to refresh.
+ * edits the stream always: see told.c); time to refresh.
  */
-static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp)
+static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
+					      const struct sk_buff *skb)
 {
 	u16 marks = READ_ONCE(cp->old_state);
 	unsigned long now = jiffies;
@@ -81,6 +82,9 @@ static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp)
 	if ((marks & (SSYNCP_LOCAL | SSYNCP_DIRTY)) ==
 	    (SSYNCP_LOCAL | SSYNCP_DIRTY))
 		return;
+	/* An application's connection comes here until it is LOCAL. */
+	if (unlikely(ssyncp_nfct_holds(cp)))
+		ssyncp_nfct_adopt(cp, skb);
 	ssyncp_news(cp);
 }
 

@@ -87,6 +87,8 @@ static int ssyncp_validate(struct ssyncp_injector *in, struct ssyncp_entry *e)
 	e->no_cport = rec->flags & IP_VS_CONN_F_NO_CPORT;
 	e->flags = (rec->flags & IP_VS_CONN_F_BACKUP_MASK) |
 		   IP_VS_CONN_F_SYNC;
+	if (IS_ENABLED(CONFIG_IP_VS_NFCT))
+		e->flags &= ~IP_VS_CONN_F_SEQ_MASK;
 
 	if (!ssyncp_family_ok(rec->family) ||
 	    !ssyncp_family_ok(rec->dest_family))
@@ -122,6 +124,7 @@ static void ssyncp_set(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
 {
 	unsigned long timeout;
 
+	/* Held for conntrack, which does it for IPVS: see nfct.c. */
 	if (e->seq) {
 		cp->in_seq.init_seq = e->seq->in.init_seq;
 		cp->in_seq.delta = e->seq->in.delta;

@@ -112,19 +112,50 @@ void ssyncp_queue_net_exit(struct net *net);
 u32 ssyncp_queue_state(const struct ssyncp_queue *q);
 unsigned int ssyncp_queue_size(const struct ssyncp_queue *q);
 
-/* record.c: one connection as a record */
+/* nfct.c: sequence numbers that conntrack adjusts */
+#ifdef CONFIG_IP_VS_NFCT
+void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
+		     struct ssyncp_seq_option *seq);
+bool ssyncp_nfct_holds(const struct ip_vs_conn *cp);
+void ssyncp_nfct_adopt(struct ip_vs_conn *cp, const struct sk_buff *skb);
+#else
+static inline void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
+				   struct ssyncp_seq_option *seq)
+{
+	memset(seq, 0, sizeof(*seq));
+}
+
+static inline bool ssyncp_nfct_holds(const struct ip_vs_conn *cp)
+{
+	return false;
+}
+
+static inline void ssyncp_nfct_adopt(struct ip_vs_conn *cp,
+				     const struct sk_buff *skb)
+{
+}
+#endif
+
+/* told.c: what peers know of a connection, and when they must hear again */
 unsigned long ssyncp_conn_age(const struct ip_vs_conn *cp);
-unsigned long ssyncp_conn_refresh_interval(const struct ip_vs_conn *cp);
-u16 ssyncp_conn_told(const struct ip_vs_conn *cp);
+void ssyncp_conn_tell(struct ip_vs_conn *cp, unsigned long age);
+void ssyncp_conn_pass_over(struct ip_vs_conn *cp);
+bool ssyncp_conn_due(const struct ip_vs_conn *cp);
 bool ssyncp_conn_owned(const struct ip_vs_conn *cp);
-bool ssyncp_conn_invalid(const struct ip_vs_conn *cp);
 bool ssyncp_conn_opening(const struct ip_vs_conn *cp);
 bool ssyncp_conn_closing(const struct ip_vs_conn *cp);
+bool ssyncp_conn_invalid(const struct ip_vs_conn *cp);
+bool ssyncp_conn_persists(const struct ip_vs_conn *cp);
+u32 ssyncp_shortest_timeout_ms(struct netns_ipvs *ipvs);
+
+/* record.c: one connection as a record */
 size_t ssyncp_record_build(void *buf, const struct ip_vs_conn *cp,
-			   unsigned long age);
+			   unsigned long age,
+			   const struct ssyncp_seq_option *nfct);
+u32 ssyncp_record_msecs(unsigned long j);
 
 /* snapshot.c: every connection once */
-struct ssyncp_snapshot *ssyncp_snapshot_open(struct net *net, bool owned);
+struct ssyncp_snapshot *ssyncp_snapshot_open(struct net *net, u32 flags);
 void ssyncp_snapshot_close(struct ssyncp_snapshot *s);
 ssize_t ssyncp_snapshot_read(struct ssyncp_snapshot *s, char __user *buf,
 			     size_t count);

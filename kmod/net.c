@@ -22,6 +22,7 @@ void ssyncp_net_stats(struct net *net, struct ssyncp_stats *stats)
 	stats->abi_version = SSYNCP_ABI_VERSION;
 	stats->missing = ssyncp_missing;
 	stats->conn_count = atomic_read(&ipvs->conn_count);
+	stats->shortest_timeout_ms = ssyncp_shortest_timeout_ms(ipvs);
 
 	mutex_lock(&ssyncp_mutex);
 	q = rcu_dereference_protected(sn->queue,

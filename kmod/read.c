@@ -26,21 +26,14 @@ static bool ssyncp_controller_due(const struct ip_vs_conn *ctl)
 	       time_after_eq(jiffies, ctl->sync_endtime);
 }
 
-static bool ssyncp_in_persistence(const struct ip_vs_conn *cp)
-{
-	while ((cp = cp->control)) {
-		if (cp->flags & IP_VS_CONN_F_TEMPLATE)
-			return true;
-	}
-	return false;
-}
-
 /* Records of the controllers of cp, the template first. */
 static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
 				      struct ip_vs_conn *cp, void *buf)
 {
 	struct ip_vs_conn *chain[2], *ctl = cp->control;
+	struct ssyncp_seq_option nfct;
 	size_t len = 0, start;
+	unsigned long age;
 	int n = 0;
 
 	/* Pinned by n_control for as long as we hold cp. */
@@ -50,16 +43,13 @@ static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
 	while (n--) {
 		ctl = chain[n];
 		start = len;
+		ssyncp_nfct_seq(ctl, &nfct);
 		spin_lock_bh(&ctl->lock);
 		if (ssyncp_controller_due(ctl)) {
+			age = ssyncp_conn_age(ctl);
+			len += ssyncp_record_build(buf + len, ctl, age, &nfct);
 			/* DIRTY stays: its slot in the queue is its own. */
-			ctl->old_state = (ctl->old_state & SSYNCP_DIRTY) |
-				SSYNCP_LOCAL | SSYNCP_KNOWN |
-				ssyncp_conn_told(ctl);
-			ctl->sync_endtime = jiffies +
-				ssyncp_conn_refresh_interval(ctl);
-			len += ssyncp_record_build(buf + len, ctl,
-						   ssyncp_conn_age(ctl));
+			ssyncp_conn_tell(ctl, age);
 		}
 		spin_unlock_bh(&ctl->lock);
 		if (len != start)
@@ -72,37 +62,35 @@ static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
 static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 			  unsigned long age_max, void *buf)
 {
-	bool persist = sysctl_sync_persist_mode(cp->ipvs) &&
-		       ssyncp_in_persistence(cp);
+	struct ssyncp_seq_option nfct;
 	unsigned long age;
 	size_t len, start;
-	u16 marks;
 
 	len = ssyncp_emit_controllers(q, cp, buf);
 	start = len;
 
+	ssyncp_nfct_seq(cp, &nfct);
 	spin_lock_bh(&cp->lock);
-	marks = cp->old_state & ~SSYNCP_DIRTY;
-	if (!(marks & SSYNCP_LOCAL)) {
+	cp->old_state &= ~SSYNCP_DIRTY;
+	if (!(cp->old_state & SSYNCP_LOCAL)) {
 		/* A peer's news replaced it since: it is not ours to tell. */
-	} else if (persist) {
+	} else if (ssyncp_conn_persists(cp)) {
 		ssyncp_count(q->sn, SKIPPED_PERSIST);
-	} else if (!(marks & SSYNCP_KNOWN) && ssyncp_conn_closing(cp) &&
-		   READ_ONCE(ssyncp_skip_closing)) {
+		ssyncp_conn_pass_over(cp);
+	} else if (!(cp->old_state & SSYNCP_KNOWN) &&
+		   ssyncp_conn_closing(cp) && READ_ONCE(ssyncp_skip_closing)) {
 		ssyncp_count(q->sn, SKIPPED_CLOSING);
+		ssyncp_conn_pass_over(cp);
 	} else {
-		marks = SSYNCP_LOCAL | SSYNCP_KNOWN | ssyncp_conn_told(cp);
 		/*
 		 * The packet that brought the news may not have restarted the
 		 * timer yet, while its state has set another timeout: the
 		 * difference of the two would pass for an age.
 		 */
 		age = min(ssyncp_conn_age(cp), age_max);
-		len += ssyncp_record_build(buf + len, cp, age);
+		len += ssyncp_record_build(buf + len, cp, age, &nfct);
+		ssyncp_conn_tell(cp, age);
 	}
-	cp->old_state = marks;
-	/* Of the state that goes out, not of the one that was queued. */
-	cp->sync_endtime = jiffies + ssyncp_conn_refresh_interval(cp);
 	spin_unlock_bh(&cp->lock);
 
 	if (len != start)

@@ -33,7 +33,7 @@ struct ssyncp_walk {
 struct ssyncp_snapshot {
 	struct net		*net;
 	struct ssyncp_net	*sn;
-	bool			owned;
+	u32			flags;		/* SSYNCP_ATTACH_* */
 
 	struct mutex		mutex;		/* all below */
 	struct seq_file		seq;
@@ -91,29 +91,39 @@ static bool ssyncp_walk_stop_at(struct ssyncp_snapshot *s,
 	return true;
 }
 
+/* Does this snapshot want cp? */
+static bool ssyncp_walk_wants(const struct ssyncp_snapshot *s,
+			      const struct ip_vs_conn *cp)
+{
+	if (s->flags & SSYNCP_ATTACH_DUE && !ssyncp_conn_due(cp))
+		return false;
+	if (s->flags & SSYNCP_ATTACH_OWNED)
+		return ssyncp_conn_owned(cp) && !ssyncp_conn_invalid(cp) &&
+		       !ssyncp_conn_persists(cp);
+	return true;
+}
+
 /* One connection under RCU, no reference held. */
 static size_t ssyncp_walk_emit(struct ssyncp_snapshot *s,
 			       struct ip_vs_conn *cp, void *buf)
 {
+	struct ssyncp_seq_option nfct;
+	unsigned long age;
 	size_t len = 0;
 
-	/* Without the lock: a copy that is claimed just now is news anyway. */
-	if (s->owned && !ssyncp_conn_owned(cp))
+	/* Without the lock: what changes just now is news anyway. */
+	if (!ssyncp_walk_wants(s, cp))
 		return 0;
 
+	ssyncp_nfct_seq(cp, &nfct);
 	spin_lock_bh(&cp->lock);
-	if (!s->owned) {
-		len = ssyncp_record_build(buf, cp, ssyncp_conn_age(cp));
-	} else if (ssyncp_conn_owned(cp) && !ssyncp_conn_invalid(cp)) {
-		len = ssyncp_record_build(buf, cp, ssyncp_conn_age(cp));
-		/* Told now: what comes of it, and its end, must be as well. */
-		if (!(cp->ipvs->sync_state & IP_VS_STATE_MASTER)) {
-			cp->old_state = (cp->old_state & SSYNCP_DIRTY) |
-				SSYNCP_LOCAL | SSYNCP_KNOWN |
-				ssyncp_conn_told(cp);
-			cp->sync_endtime = jiffies +
-				ssyncp_conn_refresh_interval(cp);
-		}
+	if (ssyncp_walk_wants(s, cp)) {
+		age = ssyncp_conn_age(cp);
+		len = ssyncp_record_build(buf, cp, age, &nfct);
+		/* What comes of it from now on, and its end, is news. */
+		if (s->flags & SSYNCP_ATTACH_OWNED &&
+		    !(cp->ipvs->sync_state & IP_VS_STATE_MASTER))
+			ssyncp_conn_tell(cp, age);
 	}
 	spin_unlock_bh(&cp->lock);
 	if (len)
@@ -196,7 +206,7 @@ ssize_t ssyncp_snapshot_read(struct ssyncp_snapshot *s, char __user *buf,
 	return done;
 }
 
-struct ssyncp_snapshot *ssyncp_snapshot_open(struct net *net, bool owned)
+struct ssyncp_snapshot *ssyncp_snapshot_open(struct net *net, u32 flags)
 {
 	struct ssyncp_snapshot *s;
 
@@ -212,7 +222,7 @@ struct ssyncp_snapshot *ssyncp_snapshot_open(struct net *net, bool owned)
 	}
 	s->net = net;
 	s->sn = ssyncp_net(net);
-	s->owned = owned;
+	s->flags = flags;
 	mutex_init(&s->mutex);
 	s->seq.private = &s->walk;
 	ssyncp_count(s->sn, SNAPSHOTS);

@@ -154,6 +154,15 @@ enum {
 #define SSYNCP_ATTACH_OWNED	0x01
 
 /*
+ * SNAPSHOT, with OWNED, only what is due to be told again: it had packets since
+ * it was told last, and a third of its lifetime has passed. A packet that
+ * comes later than that is news by itself; one that came earlier, with silence
+ * behind it, is told by this. Take such a snapshot several times within the
+ * shortest timeout (ssyncp_stats), or copies may expire before their owner.
+ */
+#define SSYNCP_ATTACH_DUE	0x02
+
+/*
  * SSYNCP_IOC_ATTACH. On return abi_version is the module's own, also where
  * the call failed. linger_ms and watermark are for CAPTURE.
  *   -EPROTONOSUPPORT  abi_version is not the module's
@@ -269,6 +278,8 @@ struct ssyncp_stats {
 	__u32	missing;	/* SSYNCP_MISSING_* */
 	__u32	queue_len;	/* how many connections the queue can hold */
 	__u32	conn_count;	/* connections in this namespace's table */
+	__u32	shortest_timeout_ms; /* of an established or half-closed one */
+	__u32	reserved;
 	__u64	counter[SSYNCP_COUNTERS];
 };
 
@@ -300,7 +311,7 @@ __ssyncp_assert(sizeof(struct ssyncp_event) == 8);
 __ssyncp_assert(sizeof(struct ssyncp_attach) == 32);
 __ssyncp_assert(sizeof(struct ssyncp_refusal) == 8);
 __ssyncp_assert(sizeof(struct ssyncp_refusals) == 16);
-__ssyncp_assert(offsetof(struct ssyncp_stats, counter) == 24);
+__ssyncp_assert(offsetof(struct ssyncp_stats, counter) == 32);
 
 #undef __ssyncp_assert
 
