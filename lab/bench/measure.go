@@ -81,6 +81,9 @@ func repeat(ctx context.Context, o options, repetition int, kernel build.Kernel,
 	guest, err := vm.Start(ctx, vm.Config{
 		Name: fmt.Sprintf("bench%d", repetition+1), Kernel: kernel.Image, Initrd: initrd,
 		Memory: memory, Counting: true, Directory: directory,
+		// The kernel makes huge pages when it finds the time for it: four
+		// million instructions that nobody asked for.
+		Append: "transparent_hugepage=never",
 	})
 	if err != nil {
 		return err

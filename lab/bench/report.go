@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/ssyncp/ssyncp/lab/bench/figure"
 	"github.com/ssyncp/ssyncp/lab/build"
@@ -83,20 +82,10 @@ func costs(b *strings.Builder, set figure.Set) error {
 
 // title names a load, with the life of its connections where they have one.
 func title(load string, m figure.Measurement) string {
-	if m.Packets == m.Units || m.Connections != m.Units {
+	if m.Steps == 1 {
 		return load
 	}
-	life := m.Life()
-	return fmt.Sprintf("%s (%v each)", load, life.Round(magnitude(life)/100))
-}
-
-// magnitude is the power of ten below d.
-func magnitude(d time.Duration) time.Duration {
-	power := time.Duration(1)
-	for power*10 <= d {
-		power *= 10
-	}
-	return max(power, 100)
+	return fmt.Sprintf("%s: %.2g s", load, m.Life().Seconds())
 }
 
 func told(b *strings.Builder, set figure.Set) error {

@@ -28,9 +28,9 @@ const (
 	New         = "new connection"
 	PacketIn    = "established packet, from the client"
 	PacketOut   = "established packet, from the server"
-	WholeAtOnce = "7-packet connection, back to back"
-	WholeShort  = "7-packet connection, 3,000 side by side"
-	WholeLong   = "7-packet connection, 30,000 side by side"
+	WholeAtOnce = "7-packet connection, at once"
+	WholeShort  = "7-packet connection, short"
+	WholeLong   = "7-packet connection, long"
 )
 
 // Loads is all of them.
@@ -43,7 +43,8 @@ type Measurement struct {
 	Contestant   Contestant `json:"contestant"`
 	Units        int        `json:"units"`        // connections or packets: what the load counts
 	Connections  int        `json:"connections"`  // that took part
-	Width        int        `json:"width"`        // how many of them side by side
+	Steps        int        `json:"steps"`        // packets of each, in turn
+	Apart        int        `json:"apart"`        // connections that begin between two of these
 	Packets      int        `json:"packets"`      // while instructions were counted
 	Instructions int64      `json:"instructions"` // of the whole machine, for all units
 	Records      int64      `json:"records"`      // read from the device
@@ -54,10 +55,10 @@ type Measurement struct {
 // PerUnit is the instructions of one connection or packet.
 func (m Measurement) PerUnit() float64 { return float64(m.Instructions) / float64(m.Units) }
 
-// Life is how long a connection of a load took from its first packet to its
-// last, as the guest's clock counts.
+// Life is how long a connection takes from its first step to its last, on the
+// clock of a guest that is busy with nothing else.
 func (m Measurement) Life() time.Duration {
-	return time.Duration(m.Instructions) * time.Duration(m.Width) / time.Duration(m.Connections)
+	return time.Duration(m.PerUnit() * float64(max(m.Apart, 1)*(m.Steps-1)))
 }
 
 // A Summary is a figure over all repetitions.

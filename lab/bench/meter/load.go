@@ -37,9 +37,9 @@ type load struct {
 	repeat      int  // the steps, on each connection
 	established bool // the connections are, before counting begins
 
-	// width is how many connections go through the steps side by side: the
-	// more, the longer each of them lasts.
-	width int
+	// batch connections take a step together, and lag batches later the
+	// next one: steadily, so that they are in all states at any time.
+	batch, lag int
 
 	perPacket bool // figures are for a packet, not for a connection
 }
@@ -48,35 +48,33 @@ type load struct {
 func loads(scale float64, part string) []load {
 	chosen := []load{
 		{
-			name: figure.New, connections: 20_000, width: 20_000,
+			name: figure.New, connections: 20_000, batch: batchSize,
 			steps: opening[:1], repeat: 1,
 		},
 		{
-			name: figure.PacketIn, connections: 4_000, width: 4_000,
+			name: figure.PacketIn, connections: 4_000, batch: batchSize,
 			steps: request, repeat: 50, established: true, perPacket: true,
 		},
 		{
-			name: figure.PacketOut, connections: 4_000, width: 4_000,
+			name: figure.PacketOut, connections: 4_000, batch: batchSize,
 			steps: response, repeat: 50, established: true, perPacket: true,
 		},
 		{
-			name: figure.WholeAtOnce, connections: 30_000, width: 1,
+			name: figure.WholeAtOnce, connections: 30_000, batch: 1,
 			steps: whole, repeat: 1,
 		},
 		{
-			name: figure.WholeShort, connections: 30_000, width: 3_000,
+			name: figure.WholeShort, connections: 30_000, batch: batchSize, lag: 2,
 			steps: whole, repeat: 1,
 		},
 		{
-			name: figure.WholeLong, connections: 30_000, width: 30_000,
+			name: figure.WholeLong, connections: 30_000, batch: batchSize, lag: 20,
 			steps: whole, repeat: 1,
 		},
 	}
 	chosen = slices.DeleteFunc(chosen, func(l load) bool { return !strings.Contains(l.name, part) })
 	for i := range chosen {
-		l := &chosen[i]
-		l.connections = max(1, int(float64(l.connections)*scale))
-		l.width = min(l.width, l.connections)
+		chosen[i].connections = max(1, int(float64(chosen[i].connections)*scale))
 	}
 	return chosen
 }
@@ -90,13 +88,20 @@ func (l load) units() int {
 	return l.connections
 }
 
-// play sends the steps of count connections, width of them side by side.
-func (n *network) play(first client, count, width int, steps []step) error {
-	for begin := 0; begin < count; begin += width {
-		end := min(begin+width, count)
-		for _, s := range steps {
-			for i := begin; i < end; i++ {
-				if err := n.step(first+client(i), s); err != nil {
+// apart is how many connections begin between two steps of one of them.
+func (l load) apart() int { return l.batch * l.lag }
+
+// play sends steps of count connections.
+func (n *network) play(first client, count, batch, lag int, steps []step) error {
+	batches := (count + batch - 1) / batch
+	for turn := range batches + lag*(len(steps)-1) {
+		for i, s := range steps {
+			at := turn - i*lag
+			if at < 0 || at >= batches {
+				continue
+			}
+			for c := at * batch; c < min((at+1)*batch, count); c++ {
+				if err := n.step(first+client(c), s); err != nil {
 					return err
 				}
 			}

@@ -55,11 +55,11 @@ func measure(l load, c contestant) (m figure.Measurement, err error) {
 // count plays a load, and counts.
 func (n *network) count(l load, c contestant) (m figure.Measurement, err error) {
 	const first = client(warmUp)
-	if err := n.play(0, warmUp, warmUp, whole); err != nil {
+	if err := n.play(0, warmUp, batchSize, 0, whole); err != nil {
 		return m, err
 	}
 	if l.established {
-		if err := n.play(first, l.connections, l.connections, opening); err != nil {
+		if err := n.play(first, l.connections, batchSize, 0, opening); err != nil {
 			return m, err
 		}
 	}
@@ -75,7 +75,7 @@ func (n *network) count(l load, c contestant) (m figure.Measurement, err error) 
 		return m, err
 	}
 	for range l.repeat {
-		if err := n.play(first, l.connections, l.width, l.steps); err != nil {
+		if err := n.play(first, l.connections, l.batch, l.lag, l.steps); err != nil {
 			return m, err
 		}
 	}
@@ -102,7 +102,8 @@ func (n *network) count(l load, c contestant) (m figure.Measurement, err error) 
 		Contestant:   c.name,
 		Units:        l.units(),
 		Connections:  l.connections,
-		Width:        l.width,
+		Apart:        l.apart(),
+		Steps:        len(l.steps),
 		Packets:      l.packets(),
 		Instructions: end - begin - tail,
 		Records:      after.records - before.records,
