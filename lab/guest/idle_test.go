@@ -35,9 +35,10 @@ func TestIdleStreamIsKeptAlive(t *testing.T) {
 	}
 	type speaker struct {
 		*traffic.Stream
-		name  string
-		waits []time.Duration
-		spoke time.Time
+		name   string
+		waits  []time.Duration
+		spoke  time.Time
+		missed bool // by director B
 	}
 	var speakers []*speaker
 	for _, network := range []string{"tcp", "udp"} {
@@ -62,13 +63,14 @@ func TestIdleStreamIsKeptAlive(t *testing.T) {
 			silent := time.Since(s.spoke).Round(time.Millisecond)
 			owned, onA := onA[s.Local()]
 			_, onB := onB[s.Local()]
-			switch {
-			case !onA:
+			if !onA {
 				t.Fatalf("%s: forgotten by director A after %v: the test came too late", s.name, silent)
-			case !onB:
+			}
+			if !onB && !s.missed {
+				s.missed = true
 				t.Errorf("%s: no copy on director B after %v of silence, where A has %v left", s.name, silent, owned.Expires)
-				s.waits = nil
-			case silent >= wait:
+			}
+			if silent >= wait {
 				exchange(t, s.Stream)
 				s.spoke, s.waits = time.Now(), s.waits[min(1, len(s.waits)):]
 			}
