@@ -58,7 +58,11 @@ func (m Measurement) PerUnit() float64 { return float64(m.Instructions) / float6
 // Life is how long a connection takes from its first step to its last, on the
 // clock of a guest that is busy with nothing else.
 func (m Measurement) Life() time.Duration {
-	return time.Duration(m.PerUnit() * float64(max(m.Apart, 1)*(m.Steps-1)))
+	step := m.PerUnit() * float64(m.Apart)
+	if m.Apart == 0 {
+		step = m.PerUnit() / float64(m.Steps)
+	}
+	return time.Duration(step * float64(m.Steps-1))
 }
 
 // A Summary is a figure over all repetitions.

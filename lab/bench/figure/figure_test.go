@@ -1,6 +1,9 @@
 package figure
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestSummarize(t *testing.T) {
 	for _, test := range []struct {
@@ -41,5 +44,23 @@ func TestExtraIsTakenWithinARepetition(t *testing.T) {
 	}
 	if got, err := set.Extra("new", Daemon); err == nil {
 		t.Errorf("without a measurement: got %v", got)
+	}
+}
+
+func TestLife(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		apart int
+		want  time.Duration
+	}{
+		{"one after the other", 0, 60 * time.Microsecond},
+		{"with 100 that begin between two steps", 100, 42 * time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := Measurement{Units: 10, Instructions: 700_000, Steps: 7, Apart: test.apart}
+			if got := m.Life(); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
 	}
 }
