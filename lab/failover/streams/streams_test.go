@@ -185,14 +185,17 @@ func TestTheCrowdOpensAtItsRate(t *testing.T) {
 	opened := make(chan int, 1000)
 	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer stop()
+	began := time.Now()
 	c.open(100, func(n int) client {
 		opened <- n
 		return &tcpStream{group: verdict.NAT, address: s.address, idle: true}
 	})
 	<-ctx.Done()
 	records := c.probe(1000)
-	if got := len(opened); got < 15 || got > 22 {
-		t.Errorf("opened %d in 200 ms at 100 a second", got)
+	// A busy machine wakes late and takes longer: never more than is due.
+	due := int(time.Since(began).Seconds()*100) + 2
+	if got := len(opened); got < 15 || got > due {
+		t.Errorf("opened %d in %v at 100 a second", got, time.Since(began))
 	}
 	if len(records) < 15 {
 		t.Errorf("%d records", len(records))
