@@ -286,7 +286,8 @@ struct ssyncp_stats {
 #define SSYNCP_IOC_MAGIC	0xb7
 #define SSYNCP_IOC_ATTACH	_IOWR(SSYNCP_IOC_MAGIC, 1, struct ssyncp_attach)
 #define SSYNCP_IOC_REFUSALS	_IOWR(SSYNCP_IOC_MAGIC, 2, struct ssyncp_refusals)
-#define SSYNCP_IOC_STATS	_IOWR(SSYNCP_IOC_MAGIC, 3, struct ssyncp_stats)
+/* Without the size, which grows: it is in the structure. */
+#define SSYNCP_IOC_STATS	_IO(SSYNCP_IOC_MAGIC, 3)
 
 #ifdef __KERNEL__
 #include <linux/build_bug.h>

@@ -112,7 +112,7 @@ func TestDeviceRefusesMisuse(t *testing.T) {
 		abi, mode, flags, linger, watermark uint32
 		reserved                            [3]uint32
 	}
-	const iocAttach, iocRefusals, iocStats = 0xc020b701, 0xc010b702, 0xc130b703
+	const iocAttach, iocRefusals, iocStats = 0xc020b701, 0xc010b702, 0xb703
 	ioctl := func(fd int, request uintptr, arg unsafe.Pointer) unix.Errno {
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(arg))
 		return errno

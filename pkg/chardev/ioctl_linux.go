@@ -42,12 +42,13 @@ type statsArg struct {
 	counter           [Counters]uint64
 }
 
-// Requests: _IOWR(SSYNCP_IOC_MAGIC, number, struct).
+// Requests: _IOWR(SSYNCP_IOC_MAGIC, number, struct), but for the statistics,
+// whose size is in the structure: _IO(SSYNCP_IOC_MAGIC, 3).
 const (
 	iocMagic    = 0xb7
 	iocAttach   = 3<<30 | unsafe.Sizeof(attachArg{})<<16 | iocMagic<<8 | 1
 	iocRefusals = 3<<30 | unsafe.Sizeof(refusalsArg{})<<16 | iocMagic<<8 | 2
-	iocStats    = 3<<30 | unsafe.Sizeof(statsArg{})<<16 | iocMagic<<8 | 3
+	iocStats    = iocMagic<<8 | 3
 )
 
 func ioctl(fd, request uintptr, arg unsafe.Pointer) unix.Errno {
