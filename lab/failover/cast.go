@@ -40,7 +40,7 @@ func (s *stage) boot(ctx context.Context, directory string) (*cast, error) {
 				Name: name, Kernel: s.kernel.Image, Initrd: s.initrd, Memory: memory, Directory: directory,
 				Segments: segments,
 				// A guest has one thread of the host anyway.
-				Append: fmt.Sprintf("maxcpus=1 tsc_early_khz=%d", s.tsc),
+				Append: "maxcpus=1",
 			})
 		}
 	}

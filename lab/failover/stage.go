@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/lab/build"
-	"github.com/ssyncp/ssyncp/lab/failover/tsc"
 	"github.com/ssyncp/ssyncp/lab/image"
 )
 
@@ -18,7 +17,6 @@ import (
 type stage struct {
 	kernel    build.Kernel
 	initrd    string
-	tsc       uint64 // kHz
 	directory string
 	shows     int
 	rate      int // streams a second and forwarding method
@@ -30,7 +28,6 @@ type stage struct {
 func onStage(ctx context.Context, kernel string, cast []contestant, play func(context.Context, *stage) error) error {
 	begun := time.Now()
 	s := &stage{
-		tsc:      tsc.Kilohertz(200 * time.Millisecond),
 		rate:     defaultRate,
 		progress: func(format string, args ...any) { fmt.Printf(format+"\n", args...) },
 	}

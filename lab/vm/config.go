@@ -3,8 +3,11 @@ package vm
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/ssyncp/ssyncp/lab/tsc"
 )
 
 // A Config says what a guest is. Kernel and Initrd have no defaults.
@@ -42,12 +45,16 @@ var kernelParameters = []string{
 // arguments of QEMU. Always TCG with one thread: KVM hangs where it is nested,
 // and several threads gave spurious faults around cmpxchg16b and int3.
 func (c Config) arguments() []string {
+	parameters := append(slices.Clone(kernelParameters), c.Append)
+	if !c.Counting { // there the clock is the instruction count
+		parameters = append(parameters, fmt.Sprintf("tsc_early_khz=%d", tsc.Once()))
+	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35",
 		"-accel", "tcg,thread=single", "-cpu", "max,-cx16",
 		"-m", fmt.Sprint(c.Memory),
 		"-kernel", c.Kernel, "-initrd", c.Initrd,
-		"-append", strings.TrimSpace(strings.Join(kernelParameters, " ") + " " + c.Append),
+		"-append", strings.Join(parameters, " "),
 		"-chardev", "file,id=console,path=" + c.console(), "-serial", "chardev:console",
 		"-chardev", "socket,id=control,path=" + c.control(), "-serial", "chardev:control",
 	}

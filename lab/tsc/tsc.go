@@ -6,10 +6,16 @@
 // with it. The kernel takes the frequency as a parameter: tsc_early_khz.
 package tsc
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // read executes RDTSC.
 func read() uint64
+
+// Once is the frequency, measured when it is first asked for.
+var Once = sync.OnceValue(func() uint64 { return Kilohertz(200 * time.Millisecond) })
 
 // Kilohertz measures the frequency for so long.
 func Kilohertz(long time.Duration) uint64 {
