@@ -56,4 +56,28 @@ static inline void ssyncp_dest_set_active(struct ip_vs_dest *dest, bool active)
 #endif
 }
 
+/* Is there an FTP service of that family? It may be of another one. */
+static inline bool ssyncp_has_ftp_service(struct netns_ipvs *ipvs, int family)
+{
+#ifdef SSYNCP_HAVE_FTPSVC_PER_FAMILY
+	return atomic_read(&ipvs->ftpsvc_counter[ip_vs_af_index(family)]);
+#else
+	return atomic_read(&ipvs->ftpsvc_counter);
+#endif
+}
+
+/*
+ * Is there a table to put connections into? Newer kernels make one for each
+ * namespace, with its first service, and ip_vs_conn_new() relies on it. It
+ * then stays until the namespace goes.
+ */
+static inline bool ssyncp_has_conn_table(struct netns_ipvs *ipvs)
+{
+#ifdef SSYNCP_HAVE_CONN_TAB
+	return rcu_access_pointer(ipvs->conn_tab);
+#else
+	return true;
+#endif
+}
+
 #endif /* _SSYNCP_COMPAT_H */

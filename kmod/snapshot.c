@@ -2,98 +2,29 @@
 /*
  * Every connection of a namespace, once.
  *
- * The table is static in ip_vs, so its own iterator walks it: the one behind
- * /proc/net/ip_vs_conn, driven with a seq_file of ours that never meets the
- * VFS. (Opening that file from here would resolve it in the caller's root and
- * mount namespace.) The iterator keeps the hash chain in its private area,
- * which starts with struct seq_net_private; we give it more than it needs.
- *
  * Records are built under RCU into a page; copying to user space happens
- * outside. In between a reference holds the connection that we stopped at, and
- * the walk goes on from it, not from a position: entries that come and go
- * elsewhere neither hide nor repeat others. A referenced connection stays in
- * its chain, but for two that are rehashed: one that learns its client port,
- * and a template that is invalidated. Both show in their ports; then the walk
- * begins again, and who reads twice drops what it knows.
+ * outside. Who reads a connection twice drops what it knows (walk.h).
  */
-#include <linux/seq_file.h>
-#include <linux/seq_file_net.h>
 #include <linux/uaccess.h>
 
-#include "module.h"
+#include "walk.h"
 
 /* Connections between two looks at the scheduler. */
-#define SSYNCP_WALK_STEPS	1024
-
-struct ssyncp_walk {
-	struct seq_net_private	p;
-	void			*private[14];	/* ip_vs_iter_state: one used */
-};
+#define SSYNCP_SNAPSHOT_STEPS	1024
 
 struct ssyncp_snapshot {
-	struct net		*net;
 	struct ssyncp_net	*sn;
 	u32			flags;		/* SSYNCP_ATTACH_* */
 
 	struct mutex		mutex;		/* all below */
-	struct seq_file		seq;
-	struct ssyncp_walk	walk;
-	loff_t			pos;
-	struct ip_vs_conn	*cursor;	/* a reference; NULL: begin */
-	__be16			cursor_cport;
-	__be16			cursor_vport;
+	struct ssyncp_walk	*walk;
 	bool			done;
 	void			*page;
 };
 
-static bool ssyncp_cursor_moved(const struct ssyncp_snapshot *s)
-{
-	return READ_ONCE(s->cursor->cport) != s->cursor_cport ||
-	       READ_ONCE(s->cursor->vport) != s->cursor_vport;
-}
-
-static void ssyncp_cursor_drop(struct ssyncp_snapshot *s)
-{
-	if (s->cursor)
-		__ip_vs_conn_put(s->cursor);
-	s->cursor = NULL;
-}
-
-/* Take up the walk, with the RCU read lock held on return. */
-static void *ssyncp_walk_resume(struct ssyncp_snapshot *s)
-	__acquires(RCU)
-{
-	void *v;
-
-	rcu_read_lock();
-	if (s->cursor) {
-		v = static_call(ssyncp_seq_next)(&s->seq, s->cursor, &s->pos);
-		/* Looked at behind the step: it may have moved during it. */
-		if (!ssyncp_cursor_moved(s)) {
-			ssyncp_cursor_drop(s);
-			return v;
-		}
-		ssyncp_cursor_drop(s);
-		ssyncp_count(s->sn, SNAPSHOT_RESTARTS);
-	}
-	s->pos = 0;
-	return static_call(ssyncp_seq_next)(&s->seq, SEQ_START_TOKEN, &s->pos);
-}
-
-static bool ssyncp_walk_stop_at(struct ssyncp_snapshot *s,
-				struct ip_vs_conn *cp)
-{
-	if (!__ip_vs_conn_get(cp))
-		return false;
-	s->cursor = cp;
-	s->cursor_cport = cp->cport;
-	s->cursor_vport = cp->vport;
-	return true;
-}
-
 /* Does this snapshot want cp? */
-static bool ssyncp_walk_wants(const struct ssyncp_snapshot *s,
-			      const struct ip_vs_conn *cp)
+static bool ssyncp_snapshot_wants(const struct ssyncp_snapshot *s,
+				  const struct ip_vs_conn *cp)
 {
 	if (s->flags & SSYNCP_ATTACH_DUE && !ssyncp_conn_due(cp))
 		return false;
@@ -104,20 +35,20 @@ static bool ssyncp_walk_wants(const struct ssyncp_snapshot *s,
 }
 
 /* One connection under RCU, no reference held. */
-static size_t ssyncp_walk_emit(struct ssyncp_snapshot *s,
-			       struct ip_vs_conn *cp, void *buf)
+static size_t ssyncp_snapshot_emit(struct ssyncp_snapshot *s,
+				   struct ip_vs_conn *cp, void *buf)
 {
 	struct ssyncp_seq_option nfct;
 	unsigned long age;
 	size_t len = 0;
 
 	/* Without the lock: what changes just now is news anyway. */
-	if (!ssyncp_walk_wants(s, cp))
+	if (!ssyncp_snapshot_wants(s, cp))
 		return 0;
 
 	ssyncp_nfct_seq(cp, &nfct);
 	spin_lock_bh(&cp->lock);
-	if (ssyncp_walk_wants(s, cp)) {
+	if (ssyncp_snapshot_wants(s, cp)) {
 		age = ssyncp_conn_age(cp);
 		len = ssyncp_record_build(buf, cp, age, &nfct);
 		/* What comes of it from now on, and its end, is news. */
@@ -134,42 +65,34 @@ static size_t ssyncp_walk_emit(struct ssyncp_snapshot *s,
 /*
  * Fill the page. The walk stops at a connection that it can hold; room is
  * left for a few that are dying just then. Where it meets little to emit, it
- * leaves the read-side section now and then, holding any connection, also one
- * of another namespace: for this moment only.
+ * leaves the read-side section now and then.
  */
-static size_t ssyncp_walk_fill(struct ssyncp_snapshot *s, size_t room)
+static size_t ssyncp_snapshot_fill(struct ssyncp_snapshot *s, size_t room)
 {
-	struct netns_ipvs *ipvs = net_ipvs(s->net);
-	unsigned int steps = 0;
 	struct ip_vs_conn *cp;
+	unsigned int steps = 0;
 	size_t len = 0;
-	void *v;
 
-	v = ssyncp_walk_resume(s);
-	while (v) {
-		cp = v;
-		if (cp->ipvs == ipvs) {
-			len += ssyncp_walk_emit(s, cp, s->page + len);
-			if (len + 2 * SSYNCP_RECORD_MAX > room &&
-			    ssyncp_walk_stop_at(s, cp))
-				break;
-			if (len + SSYNCP_RECORD_MAX > room) {
-				/* Dying ones only, to the end of the room. */
-				ssyncp_count(s->sn, SNAPSHOT_RESTARTS);
-				break;
-			}
-		}
-		if (++steps % SSYNCP_WALK_STEPS == 0 &&
-		    ssyncp_walk_stop_at(s, cp)) {
+	cp = ssyncp_walk_resume(s->walk);
+	while (cp) {
+		len += ssyncp_snapshot_emit(s, cp, s->page + len);
+		if (len + 2 * SSYNCP_RECORD_MAX > room &&
+		    ssyncp_walk_stop_at(s->walk, cp))
+			break;
+		/* Dying ones only, to the end of the room. */
+		if (len + SSYNCP_RECORD_MAX > room)
+			break;
+		if (++steps % SSYNCP_SNAPSHOT_STEPS == 0 &&
+		    ssyncp_walk_stop_at(s->walk, cp)) {
 			rcu_read_unlock();
 			cond_resched();
-			v = ssyncp_walk_resume(s);
+			cp = ssyncp_walk_resume(s->walk);
 			continue;
 		}
-		v = static_call(ssyncp_seq_next)(&s->seq, v, &s->pos);
+		cp = ssyncp_walk_next(s->walk, cp);
 	}
 	rcu_read_unlock();
-	s->done = !v;
+	s->done = !cp;
 	return len;
 }
 
@@ -188,7 +111,7 @@ ssize_t ssyncp_snapshot_read(struct ssyncp_snapshot *s, char __user *buf,
 		room = min_t(size_t, count - done, PAGE_SIZE);
 		if (room < SSYNCP_READ_MIN)
 			break;
-		len = ssyncp_walk_fill(s, room);
+		len = ssyncp_snapshot_fill(s, room);
 		if (copy_to_user(buf + done, s->page, len)) {
 			done = done ? done : -EFAULT;
 			break;
@@ -209,29 +132,35 @@ ssize_t ssyncp_snapshot_read(struct ssyncp_snapshot *s, char __user *buf,
 struct ssyncp_snapshot *ssyncp_snapshot_open(struct net *net, u32 flags)
 {
 	struct ssyncp_snapshot *s;
+	int err = -ENOMEM;
 
-	if (ssyncp_missing & SSYNCP_MISSING_CONN_SEQ_NEXT)
-		return ERR_PTR(-EOPNOTSUPP);
 	s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s)
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(err);
 	s->page = (void *)__get_free_page(GFP_KERNEL_ACCOUNT);
-	if (!s->page) {
-		kfree(s);
-		return ERR_PTR(-ENOMEM);
+	if (!s->page)
+		goto err_free;
+	s->walk = ssyncp_walk_open(net);
+	if (IS_ERR(s->walk)) {
+		err = PTR_ERR(s->walk);
+		goto err_page;
 	}
-	s->net = net;
 	s->sn = ssyncp_net(net);
 	s->flags = flags;
 	mutex_init(&s->mutex);
-	s->seq.private = &s->walk;
 	ssyncp_count(s->sn, SNAPSHOTS);
 	return s;
+
+err_page:
+	free_page((unsigned long)s->page);
+err_free:
+	kfree(s);
+	return ERR_PTR(err);
 }
 
 void ssyncp_snapshot_close(struct ssyncp_snapshot *s)
 {
-	ssyncp_cursor_drop(s);
+	ssyncp_walk_close(s->walk);
 	free_page((unsigned long)s->page);
 	kfree(s);
 }
