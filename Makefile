@@ -4,10 +4,11 @@
 
 SHELL := /bin/bash
 
-# Kernels by their names in lab/kernels: the one that single targets take, and
-# those that `make test` covers.
+# Kernels by their names in lab/kernels: the one that single targets take, those
+# that `make test` covers, and all that directors run.
 KERNEL  ?= 6.1.192
 KERNELS ?= 6.1.192 6.1.176
+MATRIX  ?= 5.10 6.1.176 6.1.192 6.12 7.2
 
 # Headers to build the module against; without it, those of KERNEL.
 KDIR ?=
@@ -25,7 +26,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  KERNEL=$(KERNEL)  a kernel of lab/kernels: $(KERNELS)"
+	@echo "  KERNEL=$(KERNEL)  a kernel of lab/kernels: $(MATRIX)"
 	@echo "  KDIR=...        kernel headers, for kmod"
 	@echo "  RUN=regexp      which guest tests"
 
@@ -60,8 +61,9 @@ kmod-check: ## checkpatch, sparse and W=1 on the module: no warning
 guest: guest-$(KERNEL) ## The tests in a guest, in KERNEL
 
 # The tests are an ordinary Go package: what makes them run in a guest is -exec.
-$(sort $(KERNELS:%=guest-%) guest-$(KERNEL)): guest-%:
-	@lab/install-packages build guest
+GUESTS := $(sort $(KERNELS:%=guest-%) $(MATRIX:%=guest-%) guest-$(KERNEL))
+$(GUESTS): guest-%:
+	@lab/install-packages build guest $(if $(filter-out $(KERNELS),$*),matrix)
 	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='$(RUN)' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -kernel=$*' ./lab/guest
@@ -69,6 +71,8 @@ $(sort $(KERNELS:%=guest-%) guest-$(KERNEL)): guest-%:
 dkms: ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
 	@lab/install-packages build guest dkms
 	lab/dkms $(KERNELS)
+
+matrix: $(MATRIX:%=guest-%) ## The tests in a guest, in each kernel of MATRIX
 
 demo: ## A director loses its power, with ssyncp and without
 	@lab/install-packages build guest
@@ -96,5 +100,5 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest demo failover bench bench-kernel dkms install uninstall clean \
-	$(sort $(KERNELS:%=guest-%) guest-$(KERNEL))
+.PHONY: help kmod build test lint unit fuzz kmod-check guest matrix demo failover bench bench-kernel dkms install uninstall clean \
+	$(GUESTS)
