@@ -31,7 +31,7 @@ static struct ip_vs_dest *ssyncp_ftp_dest(struct netns_ipvs *ipvs,
 	struct ip_vs_service *svc;
 	struct ip_vs_dest *dest;
 
-	if (!ssyncp_ftp_entry(e) || !atomic_read(&ipvs->ftpsvc_counter) ||
+	if (!ssyncp_ftp_entry(e) || !ssyncp_has_ftp_service(ipvs, rec->family) ||
 	    ssyncp_missing & SSYNCP_MISSING_SERVICE_FIND)
 		return NULL;
 	svc = static_call(ssyncp_service_find)(ipvs, rec->family, 0,

@@ -359,6 +359,11 @@ static int ssyncp_apply(struct ssyncp_injector *in, struct ssyncp_entry *e)
 	param.pe_data_len = 0;
 
 	rcu_read_lock();
+	/* No table, no service either. */
+	if (!ssyncp_has_conn_table(param.ipvs)) {
+		verdict = SSYNCP_REFUSED_NO_DEST;
+		goto out;
+	}
 	if (e->pe) {
 		verdict = ssyncp_fill_pe(&param, e->pe);
 		if (verdict != SSYNCP_APPLIED)
