@@ -10,6 +10,10 @@ KERNEL  ?= 6.1.192
 KERNELS ?= 6.1.192 6.1.176
 MATRIX  ?= 5.10 6.1.176 6.1.192 6.12 7.2
 
+# A kernel with its own debuggers, and what is not tried in it.
+DEBUG_KERNEL ?= 6.1-debug
+DEBUG_SKIP   ?= TestFailover$$|SYNFlood|UDPFailover
+
 # Headers to build the module against; without it, those of KERNEL.
 KDIR ?=
 
@@ -74,6 +78,14 @@ dkms: ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
 
 matrix: $(MATRIX:%=guest-%) ## The tests in a guest, in each kernel of MATRIX
 
+# A tenth as fast: what is about being quick enough says nothing there.
+lab-debug: ## The tests in a guest, in a kernel with KASAN, lockdep, kmemleak ...
+	@lab/install-packages build guest
+	lab/fetch-kernel $(DEBUG_KERNEL)
+	go build -o .cache/bin/guest ./lab/cmd/guest
+	CGO_ENABLED=0 go test -count=1 -v -timeout=2h -run='$(RUN)' -skip='$(DEBUG_SKIP)' \
+		-exec='$(CURDIR)/.cache/bin/guest -put -memory=2048 -limit=2h -kernel=$(DEBUG_KERNEL)' ./lab/guest
+
 demo: ## A director loses its power, with ssyncp and without
 	@lab/install-packages build guest
 	go run ./lab/failover demo --kernel $(KERNEL)
@@ -100,5 +112,5 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest matrix demo failover bench bench-kernel dkms install uninstall clean \
+.PHONY: help kmod build test lint unit fuzz kmod-check guest matrix lab-debug demo failover bench bench-kernel dkms install uninstall clean \
 	$(GUESTS)

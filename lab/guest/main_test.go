@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 		fmt.Printf("modprobe: %v\n%s", err, out)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(max(m.Run(), leaks()))
 }
 
 // inGuest reports whether the machine booted with the lab's image, so that the
