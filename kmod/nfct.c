@@ -39,7 +39,7 @@ void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
 	struct nf_conn *ct;
 
 	memset(seq, 0, sizeof(*seq));
-	if (!cp->app || !(cp->flags & IP_VS_CONN_F_NFCT))
+	if (likely(!cp->app) || !(cp->flags & IP_VS_CONN_F_NFCT))
 		return;
 
 	/* As ip_vs_conn_drop_conntrack() finds it. */

@@ -44,21 +44,24 @@ static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
 		ctl = chain[n];
 		start = len;
 		ssyncp_nfct_seq(ctl, &nfct);
-		spin_lock_bh(&ctl->lock);
+		spin_lock(&ctl->lock);
 		if (ssyncp_controller_due(ctl)) {
 			age = ssyncp_conn_age(ctl);
 			len += ssyncp_record_build(buf + len, ctl, age, &nfct);
 			/* DIRTY stays: its slot in the queue is its own. */
 			ssyncp_conn_tell(ctl, age);
 		}
-		spin_unlock_bh(&ctl->lock);
+		spin_unlock(&ctl->lock);
 		if (len != start)
 			ssyncp_count(q->sn, READ_RECORDS);
 	}
 	return len;
 }
 
-/* The records of one dirty connection; drops the queue's reference. */
+/*
+ * The records of one dirty connection; drops the queue's reference. With
+ * bottom halves disabled.
+ */
 static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 			  unsigned long age_max, void *buf)
 {
@@ -66,11 +69,11 @@ static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 	unsigned long age;
 	size_t len, start;
 
-	len = ssyncp_emit_controllers(q, cp, buf);
+	len = cp->control ? ssyncp_emit_controllers(q, cp, buf) : 0;
 	start = len;
 
 	ssyncp_nfct_seq(cp, &nfct);
-	spin_lock_bh(&cp->lock);
+	spin_lock(&cp->lock);
 	cp->old_state &= ~SSYNCP_DIRTY;
 	if (!(cp->old_state & SSYNCP_LOCAL)) {
 		/* A peer's news replaced it since: it is not ours to tell. */
@@ -91,7 +94,7 @@ static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 		len += ssyncp_record_build(buf + len, cp, age, &nfct);
 		ssyncp_conn_tell(cp, age);
 	}
-	spin_unlock_bh(&cp->lock);
+	spin_unlock(&cp->lock);
 
 	if (len != start)
 		ssyncp_count(q->sn, READ_RECORDS);
@@ -109,6 +112,8 @@ static size_t ssyncp_fill(struct ssyncp_queue *q, struct ssyncp_shard *shard,
 
 	room = min_t(size_t, room, PAGE_SIZE);
 	*empty = false;
+	/* Once for all the locks of connections. */
+	local_bh_disable();
 	while (len + SSYNCP_CHAIN_MAX <= room && budget--) {
 		unsigned long now = jiffies;
 
@@ -122,6 +127,7 @@ static size_t ssyncp_fill(struct ssyncp_queue *q, struct ssyncp_shard *shard,
 		len += ssyncp_emit(q, cp, now - shard->empty_at,
 				   q->page + len);
 	}
+	local_bh_enable();
 	return len;
 }
 

@@ -6,13 +6,16 @@
 
 #include "module.h"
 
-static void ssyncp_record_addr(__u8 *to, int family,
-			       const union nf_inet_addr *addr)
+/* Constant sizes are a few moves each, a variable one is a string copy. */
+static __always_inline void ssyncp_record_addr(__u8 *to, int family,
+					       const union nf_inet_addr *addr)
 {
-	size_t len = family == AF_INET6 ? sizeof(addr->in6) : sizeof(addr->ip);
-
-	memcpy(to, addr, len);
-	memset(to + len, 0, 16 - len);
+	if (family == AF_INET6) {
+		memcpy(to, &addr->in6, sizeof(addr->in6));
+	} else {
+		memcpy(to, &addr->ip, sizeof(addr->ip));
+		memset(to + sizeof(addr->ip), 0, 16 - sizeof(addr->ip));
+	}
 }
 
 u32 ssyncp_record_msecs(unsigned long j)
