@@ -72,7 +72,7 @@ $(GUESTS): guest-%:
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='$(RUN)' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -kernel=$*' ./lab/guest
 
-dkms: ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
+dkms: build ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
 	@lab/install-packages build guest dkms
 	lab/dkms $(KERNELS)
 
@@ -101,7 +101,7 @@ bench-kernel: ## Instructions per connection and per packet, in a guest
 	@lab/install-packages build guest
 	go run ./lab/bench -kernel $(KERNEL)
 
-install: ## Module (DKMS), daemon, unit, udev rule, configuration; KERNEL is the running one
+install: build ## Module (DKMS), daemon, unit, udev rule, configuration; KERNEL is the running one
 	KERNEL=$(if $(filter command environment,$(origin KERNEL)),$(KERNEL)) DESTDIR=$(DESTDIR) contrib/install install
 
 uninstall: ## Take all of it away again, but /etc/ssyncp
