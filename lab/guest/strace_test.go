@@ -39,22 +39,28 @@ func TestSystemCallsPerPeriod(t *testing.T) {
 	serve(t, c.Topology, "tcp", port)
 	virtual := c.AddService(t, director.Service{Method: director.NAT}, port)
 
-	churn := traffic.Client{Namespace: c.Client}.Churn(perSecond, virtual)
-	time.Sleep(time.Second)
-	before := []int{len(lines(t, traces[0])), len(lines(t, traces[1]))}
-	told := counter(t, c.Directors[0], chardev.CounterReadRecords)
-	time.Sleep(over)
-	told = counter(t, c.Directors[0], chardev.CounterReadRecords) - told
+	// A machine that is busy with other things may not bring the load.
 	var during [][]string
-	for i := range traces {
-		all := lines(t, traces[i])
-		during = append(during, all[before[i]:])
-	}
-	if opened, failed := churn.Stop(); failed > 0 {
-		t.Errorf("%d of %d short connections failed", failed, opened)
-	}
-	if told < uint64(2*periods) {
-		t.Fatalf("%d connections told in %d periods: not enough to tell reads from connections", told, periods)
+	var told uint64
+	for attempt := 1; ; attempt++ {
+		churn := traffic.Client{Namespace: c.Client}.Churn(perSecond, virtual)
+		time.Sleep(time.Second)
+		before := []int{len(lines(t, traces[0])), len(lines(t, traces[1]))}
+		told = counter(t, c.Directors[0], chardev.CounterReadRecords)
+		time.Sleep(over)
+		told = counter(t, c.Directors[0], chardev.CounterReadRecords) - told
+		during = nil
+		for i := range traces {
+			during = append(during, lines(t, traces[i])[before[i]:])
+		}
+		opened, failed := churn.Stop()
+		if failed == 0 && told >= uint64(2*periods) {
+			break
+		}
+		t.Logf("%d of %d short connections failed, %d told in %d periods", failed, opened, told, periods)
+		if attempt == 3 {
+			t.Fatal("never enough of them to tell reads from connections")
+		}
 	}
 
 	onA, onB := calls(during[0]), calls(during[1])
