@@ -22,6 +22,7 @@ RUN     ?= .
 TIMEOUT ?= 30m
 
 RUNS     ?= 20
+STRESS   ?= 5m
 FUZZTIME ?= 5s
 
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -78,6 +79,12 @@ dkms: build ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load tha
 
 matrix: $(MATRIX:%=guest-%) ## The tests in a guest, in each kernel of MATRIX
 
+stress: ## What can happen to directors, all of it at once for STRESS, in KERNEL
+	@lab/install-packages build guest matrix
+	go build -o .cache/bin/guest ./lab/cmd/guest
+	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run=TestStress \
+		-exec='$(CURDIR)/.cache/bin/guest -put -memory=2048 -limit=4h -append=STRESS=$(STRESS) -kernel=$(KERNEL)' ./lab/guest
+
 # A tenth as fast: what is about being quick enough says nothing there.
 lab-debug: ## The tests in a guest, in a kernel with KASAN, lockdep, kmemleak ...
 	@lab/install-packages build guest
@@ -112,5 +119,5 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest matrix lab-debug demo failover bench bench-kernel dkms install uninstall clean \
+.PHONY: help kmod build test lint unit fuzz kmod-check guest matrix lab-debug stress demo failover bench bench-kernel dkms install uninstall clean \
 	$(GUESTS)
