@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ssyncp/ssyncp/lab/bench/figure"
 	"github.com/ssyncp/ssyncp/lab/build"
@@ -85,7 +86,11 @@ func title(load string, m figure.Measurement) string {
 	if m.Steps == 1 {
 		return load
 	}
-	return fmt.Sprintf("%s: %.2g s", load, m.Life().Seconds())
+	life, unit := m.Life(), time.Millisecond
+	if life < unit {
+		unit = time.Microsecond
+	}
+	return fmt.Sprintf("%s: %v", load, life.Round(unit))
 }
 
 func told(b *strings.Builder, set figure.Set) error {
