@@ -18,7 +18,9 @@
  *
  * Records. Every record starts with struct ssyncp_head: its length, a
  * multiple of SSYNCP_ALIGN, counts the whole record; kind says what follows.
- * read() returns as many whole records as fit and never splits one:
+ * read() returns as many whole records as fit and never splits one; it does
+ * not begin a connection that might not fit with its two controllers, so a
+ * buffer with less than three of the largest records left was full:
  *   -EINVAL   the buffer is smaller than SSYNCP_READ_MIN
  *   -EAGAIN   nothing to read, and O_NONBLOCK is set (CAPTURE never returns
  *             0). Without O_NONBLOCK the call waits; it looks again every

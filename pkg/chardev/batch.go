@@ -252,5 +252,9 @@ func (b *Batch) Len() int { return b.n }
 func (b *Batch) Size() int { return len(b.buf) }
 
 // Full reports whether the last read filled the buffer up to a point where the
-// largest record would not fit any more: there may be more to read at once.
-func (b *Batch) Full() bool { return len(b.buf)-b.n < MaxRecordSize }
+// module stops, because a connection with its two controllers might not fit any
+// more: there may be more to read at once.
+func (b *Batch) Full() bool { return len(b.buf)-b.n < maxChainSize }
+
+// maxChainSize is SSYNCP_CHAIN_MAX of the module.
+const maxChainSize = 3 * MaxRecordSize
