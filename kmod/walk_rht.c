@@ -61,8 +61,17 @@ static struct ip_vs_conn *ssyncp_chain_behind(const struct ssyncp_walk *w,
 
 static struct ip_vs_conn *ssyncp_bucket_begin(struct ssyncp_walk *w)
 {
+	struct ip_vs_conn_hnode *hn;
+	struct hlist_bl_node *node;
+
 	w->seq = read_seqcount_begin(ssyncp_bucket_seqcount(w));
-	return ssyncp_chain(w, hlist_bl_first_rcu(w->t->buckets + w->bucket));
+	/*
+	 * The first node without the lock bit of its bucket. What has taken
+	 * that bit off changed its name between kernels; this macro stays.
+	 */
+	hlist_bl_for_each_entry_rcu(hn, node, w->t->buckets + w->bucket, node)
+		break;
+	return ssyncp_chain(w, node);
 }
 
 /* Is there still the table that the walk began with? Sets w->t. Under RCU. */
