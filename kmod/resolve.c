@@ -48,27 +48,29 @@ static void *ssyncp_lookup(const char *name, u32 missing)
 	return addr;
 }
 
+/* The cast is for older kernels, whose static_call_update() compares types. */
+#define ssyncp_resolve_one(name, type, symbol, missing)			\
+	static_call_update(name,					\
+			   (typeof(type) *)ssyncp_lookup("ip_vs:" symbol, \
+							  missing))
+
 void ssyncp_resolve(void)
 {
-	static_call_update(ssyncp_find_dest,
-			   ssyncp_lookup("ip_vs:ip_vs_find_dest",
-					 SSYNCP_MISSING_FIND_DEST));
-	static_call_update(ssyncp_try_bind_dest,
-			   ssyncp_lookup("ip_vs:ip_vs_try_bind_dest",
-					 SSYNCP_MISSING_TRY_BIND_DEST));
-	static_call_update(ssyncp_ct_in_get,
-			   ssyncp_lookup("ip_vs:ip_vs_ct_in_get",
-					 SSYNCP_MISSING_CT_IN_GET));
-	static_call_update(ssyncp_pe_getbyname,
-			   ssyncp_lookup("ip_vs:__ip_vs_pe_getbyname",
-					 SSYNCP_MISSING_PE_GETBYNAME));
-	static_call_update(ssyncp_fill_cport,
-			   ssyncp_lookup("ip_vs:ip_vs_conn_fill_cport",
-					 SSYNCP_MISSING_FILL_CPORT));
-	static_call_update(ssyncp_service_find,
-			   ssyncp_lookup("ip_vs:ip_vs_service_find",
-					 SSYNCP_MISSING_SERVICE_FIND));
-	static_call_update(ssyncp_seq_next,
-			   ssyncp_lookup("ip_vs:ip_vs_conn_seq_next",
-					 SSYNCP_MISSING_CONN_SEQ_NEXT));
+	ssyncp_resolve_one(ssyncp_find_dest, ip_vs_find_dest,
+			   "ip_vs_find_dest", SSYNCP_MISSING_FIND_DEST);
+	ssyncp_resolve_one(ssyncp_try_bind_dest, ip_vs_try_bind_dest,
+			   "ip_vs_try_bind_dest",
+			   SSYNCP_MISSING_TRY_BIND_DEST);
+	ssyncp_resolve_one(ssyncp_ct_in_get, ip_vs_ct_in_get,
+			   "ip_vs_ct_in_get", SSYNCP_MISSING_CT_IN_GET);
+	ssyncp_resolve_one(ssyncp_pe_getbyname, __ip_vs_pe_getbyname,
+			   "__ip_vs_pe_getbyname",
+			   SSYNCP_MISSING_PE_GETBYNAME);
+	ssyncp_resolve_one(ssyncp_fill_cport, ip_vs_conn_fill_cport,
+			   "ip_vs_conn_fill_cport", SSYNCP_MISSING_FILL_CPORT);
+	ssyncp_resolve_one(ssyncp_service_find, ip_vs_service_find,
+			   "ip_vs_service_find", SSYNCP_MISSING_SERVICE_FIND);
+	ssyncp_resolve_one(ssyncp_seq_next, ssyncp_seq_next_sample,
+			   "ip_vs_conn_seq_next",
+			   SSYNCP_MISSING_CONN_SEQ_NEXT);
 }
