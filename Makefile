@@ -65,6 +65,8 @@ kmod-check: ## checkpatch, sparse and W=1 on the module: no warning
 
 guest: guest-$(KERNEL) ## The tests in a guest, in KERNEL
 
+lab: guest ## The same by another name: make lab KERNEL=6.12
+
 # The tests are an ordinary Go package: what makes them run in a guest is -exec.
 GUESTS := $(sort $(KERNELS:%=guest-%) $(MATRIX:%=guest-%) guest-$(KERNEL))
 $(GUESTS): guest-%:
@@ -77,7 +79,11 @@ dkms: build ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load tha
 	@lab/install-packages build guest dkms
 	lab/dkms $(KERNELS)
 
-matrix: $(MATRIX:%=guest-%) ## The tests in a guest, in each kernel of MATRIX
+matrix: matrix-check $(MATRIX:%=guest-%) ## The static checks and the tests in a guest, for each of MATRIX
+
+matrix-check:
+	@lab/install-packages build check matrix
+	lab/check-module $(MATRIX)
 
 stress: ## What can happen to directors, all of it at once for STRESS, in KERNEL
 	@lab/install-packages build guest matrix
@@ -119,5 +125,5 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest matrix lab-debug stress demo failover bench bench-kernel dkms install uninstall clean \
+.PHONY: help kmod build test lint unit fuzz kmod-check guest lab matrix matrix-check lab-debug stress demo failover bench bench-kernel dkms install uninstall clean \
 	$(GUESTS)
