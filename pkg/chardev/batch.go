@@ -248,6 +248,11 @@ func (b *Batch) Err() error { return b.err }
 // Len returns the number of bytes that the last read returned.
 func (b *Batch) Len() int { return b.n }
 
+// Bytes returns the records of the last read as the module wrote them, taken
+// already or not. They are valid until the next read. Where [Batch.Events] is 0
+// they can be written to another director as they are.
+func (b *Batch) Bytes() []byte { return b.buf[:b.n] }
+
 // Size returns the number of bytes that a read can return.
 func (b *Batch) Size() int { return len(b.buf) }
 

@@ -160,6 +160,9 @@ func TestLoadTakesOnlyWholeRecords(t *testing.T) {
 	if n := b.Load(bytes.Repeat(one, fit+5)); n != fit*len(one) || b.Len() != n {
 		t.Errorf("loaded %d bytes, length %d, want %d", n, b.Len(), fit*len(one))
 	}
+	if !bytes.Equal(b.Bytes(), bytes.Repeat(one, fit)) {
+		t.Errorf("%d bytes, not as they were loaded", len(b.Bytes()))
+	}
 	if got := take(b); len(got) != fit || b.Err() != nil || !b.Full() {
 		t.Errorf("%d connections, error %v, full %v", len(got), b.Err(), b.Full())
 	}
