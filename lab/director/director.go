@@ -28,6 +28,7 @@ const (
 type Director struct {
 	*netns.Namespace
 	Front, Back, Sync netip.Addr
+	Front6, Back6     netip.Addr // zero where a test does without IPv6
 }
 
 // IPVSAdm runs ipvsadm.
@@ -40,10 +41,14 @@ func (d *Director) IPVSAdm(t testing.TB, args ...string) string {
 	return out
 }
 
-// AddService makes a virtual service.
-func (d *Director) AddService(t testing.TB, s Service) {
+// AddService makes virtual services.
+func (d *Director) AddService(t testing.TB, services ...Service) {
 	t.Helper()
-	if _, err := d.Feed(s.rules(), "/sbin/ipvsadm", "-R"); err != nil {
+	var rules strings.Builder
+	for _, s := range services {
+		rules.WriteString(s.rules())
+	}
+	if _, err := d.Feed(rules.String(), "/sbin/ipvsadm", "-R"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -67,11 +67,27 @@ func (r *relay) pass(t testing.TB) []ipvs.Conn {
 }
 
 // failOver takes the one director out of the network and puts the other one in
-// its place.
+// its place, which marks from now on what it sees packets of.
 func (r *relay) failOver(t testing.TB, lab *topology.Topology) {
 	t.Helper()
 	lab.Cut(t, r.from)
+	capture(t, r.to)
 	lab.Activate(t, r.to)
+}
+
+// mustCarry fails the test unless packets have gone through the copy of a
+// connection since the failover.
+func (r *relay) mustCarry(t testing.TB, key ipvs.Key) {
+	t.Helper()
+	var found []ipvs.Conn
+	for _, c := range snapshot(t, r.to, false) {
+		if c.Key() == key {
+			found = append(found, c)
+		}
+	}
+	if len(found) != 1 || found[0].Flags&ipvs.FlagSync == 0 || found[0].Marks&ipvs.MarkLocal == 0 {
+		t.Errorf("%s has %v: want one copy, which saw packets", r.to.Name, found)
+	}
 }
 
 // A copied is a connection as its owner has it, and as a peer has its copy.

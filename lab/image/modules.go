@@ -20,7 +20,7 @@ var kernelModules = []string{
 	// cards and links
 	"virtio_pci", "virtio_net", "veth", "bridge", "macvlan", "dummy", "ifb", "bonding",
 	// tunnels
-	"ipip", "sit", "ip6_tunnel", "ip_gre",
+	"ipip", "sit", "ip6_tunnel", "ip_gre", "ip6_gre", "fou", "fou6",
 	// IPVS
 	"ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_fo", "ip_vs_ovf", "ip_vs_lblc",
 	"ip_vs_lblcr", "ip_vs_dh", "ip_vs_sh", "ip_vs_mh", "ip_vs_sed", "ip_vs_nq", "ip_vs_twos",

@@ -125,10 +125,18 @@ func (n *Namespace) Start(command *exec.Cmd) error {
 	return n.Do(command.Start)
 }
 
+// By path: busybox's shell and PATH may come first with an ip of their own.
+const ip = "/sbin/ip"
+
 // IP runs iproute2 commands, one a line, all in one process.
 func (n *Namespace) IP(batch string) error {
-	// By path: busybox's shell and PATH may come first with an ip of their own.
-	_, err := n.Feed(batch, "/sbin/ip", "-batch", "-")
+	_, err := n.Feed(batch, ip, "-batch", "-")
+	return err
+}
+
+// IP6 is IP for commands that mean IPv6.
+func (n *Namespace) IP6(batch string) error {
+	_, err := n.Feed(batch, ip, "-6", "-batch", "-")
 	return err
 }
 

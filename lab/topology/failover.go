@@ -11,12 +11,15 @@ import (
 // Activate sends new packets through a director, as a VRRP takeover would.
 func (lab *Topology) Activate(t testing.TB, d *director.Director) {
 	t.Helper()
+	client, server := fmt.Sprintf("route replace %v via %v\n", Virtual, d.Front), fmt.Sprintf("route replace default via %v\n", d.Back)
+	if lab.ipv6 {
+		client += fmt.Sprintf("route replace %v via %v\n", Virtual6, d.Front6)
+		server += fmt.Sprintf("route replace default via %v\n", d.Back6)
+	}
 	errs := make(chan error)
-	go func() {
-		errs <- lab.Client.IP(fmt.Sprintf("route replace %v via %v", Virtual, d.Front))
-	}()
+	go func() { errs <- lab.Client.IP(client) }()
 	for _, s := range lab.Servers {
-		go func() { errs <- s.IP(fmt.Sprintf("route replace default via %v", d.Back)) }()
+		go func() { errs <- s.IP(server) }()
 	}
 	for range 1 + len(lab.Servers) {
 		if err := <-errs; err != nil {

@@ -54,7 +54,16 @@ var segments = []string{director.FrontLink, director.BackLink, director.SyncLink
 // A Server is a real server.
 type Server struct {
 	*netns.Namespace
-	Address netip.Addr
+	Address  netip.Addr
+	Address6 netip.Addr // zero until EnableIPv6
+}
+
+// In returns the server's address of a family.
+func (s Server) In(f Family) netip.Addr {
+	if f == IPv6 {
+		return s.Address6
+	}
+	return s.Address
 }
 
 // A Topology is the network of one test.
@@ -63,6 +72,7 @@ type Topology struct {
 	Directors []*director.Director
 	Servers   []Server
 	fabric    *netns.Namespace
+	ipv6      bool
 }
 
 // New builds a network that goes away with the test. Director 0 is active.
@@ -133,34 +143,22 @@ func (lab *Topology) wire(t testing.TB) {
 // configure gives everybody addresses and the routes that do not move.
 func (lab *Topology) configure(t testing.TB) {
 	t.Helper()
-	var all sync.WaitGroup
-	node := func(n *netns.Namespace, sysctls map[string]string, commands ...string) {
-		all.Go(func() {
-			for key, value := range sysctls {
-				if err := n.Sysctl(key, value); err != nil {
-					t.Error(err)
-				}
-			}
-			if err := n.IP(strings.Join(commands, "\n") + "\n"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	all := errands{ip: (*netns.Namespace).IP}
 	router := map[string]string{
 		"ipv4.ip_forward":              "1",
 		"ipv4.conf.all.send_redirects": "0", "ipv4.conf.default.send_redirects": "0",
 	}
-	node(lab.fabric, router,
+	all.node(t, lab.fabric, router,
 		"addr add 10.0.1.1/24 dev front",
 		"addr add 10.0.2.1/24 dev back",
 		fmt.Sprintf("route add %v via %v", Clients, clientAddress),
 		fmt.Sprintf("route add %v via %v", Flood, clientAddress))
-	node(lab.Client, nil,
+	all.node(t, lab.Client, nil,
 		fmt.Sprintf("addr add %v/24 dev front", clientAddress),
 		"link set front up",
 		fmt.Sprintf("route add local %v dev lo", Clients))
 	for _, d := range lab.Directors {
-		node(d.Namespace, router,
+		all.node(t, d.Namespace, router,
 			fmt.Sprintf("addr add %v/24 dev front", d.Front),
 			fmt.Sprintf("addr add %v/24 dev back", d.Back),
 			fmt.Sprintf("addr add %v/24 dev sync", d.Sync),
@@ -170,7 +168,7 @@ func (lab *Topology) configure(t testing.TB) {
 			fmt.Sprintf("route add %v via %v", Flood, clientAddress))
 	}
 	for _, s := range lab.Servers {
-		node(s.Namespace, map[string]string{
+		all.node(t, s.Namespace, map[string]string{
 			"ipv4.conf.all.arp_ignore":   "1",
 			"ipv4.conf.all.arp_announce": "2",
 		},
@@ -180,7 +178,32 @@ func (lab *Topology) configure(t testing.TB) {
 			fmt.Sprintf("rule add from %v lookup 100", Virtual),
 			"route add default via 10.0.2.1 table 100")
 	}
-	all.Wait()
+	all.wait(t)
+}
+
+// Errands are what is done on several nodes at once.
+type errands struct {
+	sync.WaitGroup
+	ip func(n *netns.Namespace, batch string) error
+}
+
+// node sets keys and runs iproute2 commands on a node.
+func (e *errands) node(t testing.TB, n *netns.Namespace, sysctls map[string]string, commands ...string) {
+	e.Go(func() {
+		for key, value := range sysctls {
+			if err := n.Sysctl(key, value); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := e.ip(n, strings.Join(commands, "\n")+"\n"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (e *errands) wait(t testing.TB) {
+	t.Helper()
+	e.Wait()
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -198,11 +221,18 @@ func batch(t testing.TB, n *netns.Namespace, commands string) {
 func (lab *Topology) AddService(t testing.TB, s director.Service, port uint16) netip.AddrPort {
 	t.Helper()
 	s.Virtual = netip.AddrPortFrom(Virtual, port)
-	for _, server := range lab.Servers {
-		s.Servers = append(s.Servers, netip.AddrPortFrom(server.Address, port))
-	}
+	s.Servers = lab.ServersAt(IPv4, port)
 	for _, d := range lab.Directors {
 		d.AddService(t, s)
 	}
 	return s.Virtual
+}
+
+// ServersAt returns the addresses of a family of all servers, with a port.
+func (lab *Topology) ServersAt(f Family, port uint16) []netip.AddrPort {
+	var at []netip.AddrPort
+	for _, s := range lab.Servers {
+		at = append(at, netip.AddrPortFrom(s.In(f), port))
+	}
+	return at
 }

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 
 	"github.com/ssyncp/ssyncp/lab/netns"
 )
 
-// The echo protocol, the same over TCP and UDP: a client sends lines, the
-// server answers each with its own name, a space and the line. Over TCP the
+// The echo protocol, the same over TCP, SCTP and UDP: a client sends lines, the
+// server answers each with its own name, a space and the line. But for UDP the
 // server greets with its name alone, first of all.
 
 // A Server answers the echo protocol inside a namespace.
@@ -29,13 +30,21 @@ type Server struct {
 }
 
 // Serve starts a server named after its namespace. Network is "tcp" or "udp";
-// it listens on every address.
+// it listens on every IPv4 address.
 func Serve(n *netns.Namespace, network string, port uint16) (*Server, error) {
+	return ServeAt(n, network, netip.AddrPortFrom(netip.IPv4Unspecified(), port))
+}
+
+// ServeAt is Serve on one address, of either family; network may be "sctp", too.
+func ServeAt(n *netns.Namespace, network string, at netip.AddrPort) (*Server, error) {
 	s := &Server{name: n.Name, open: make(map[net.Conn]struct{})}
-	address := fmt.Sprintf("0.0.0.0:%d", port)
+	family := "4"
+	if at.Addr().Is6() {
+		family = "6"
+	}
 	err := n.Do(func() error {
 		if network == "udp" {
-			conn, err := net.ListenPacket("udp4", address)
+			conn, err := net.ListenPacket("udp"+family, at.String())
 			if err != nil {
 				return err
 			}
@@ -43,7 +52,11 @@ func Serve(n *netns.Namespace, network string, port uint16) (*Server, error) {
 			s.wg.Go(func() { s.answer(conn.(*net.UDPConn)) })
 			return nil
 		}
-		listener, err := net.Listen("tcp4", address)
+		listen := func() (net.Listener, error) { return net.Listen("tcp"+family, at.String()) }
+		if network == "sctp" {
+			listen = func() (net.Listener, error) { return listenSCTP(at) }
+		}
+		listener, err := listen()
 		if err != nil {
 			return err
 		}

@@ -14,8 +14,12 @@ func tellDestination(conn *net.UDPConn) error {
 		return err
 	}
 	var failed error
+	level, option := unix.IPPROTO_IP, unix.IP_PKTINFO
+	if conn.LocalAddr().(*net.UDPAddr).IP.To4() == nil {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
+	}
 	err = raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		failed = unix.SetsockoptInt(int(fd), level, option, 1)
 	})
 	if err == nil {
 		err = failed
@@ -31,12 +35,16 @@ func sameSource(received []byte) []byte {
 		return nil
 	}
 	for _, m := range messages {
-		if m.Header.Level != unix.IPPROTO_IP || m.Header.Type != unix.IP_PKTINFO ||
-			len(m.Data) < unix.SizeofInet4Pktinfo {
-			continue
+		switch {
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO &&
+			len(m.Data) >= unix.SizeofInet4Pktinfo:
+			arrived := (*unix.Inet4Pktinfo)(unsafe.Pointer(&m.Data[0]))
+			return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: arrived.Addr})
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO &&
+			len(m.Data) >= unix.SizeofInet6Pktinfo:
+			arrived := (*unix.Inet6Pktinfo)(unsafe.Pointer(&m.Data[0]))
+			return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: arrived.Addr})
 		}
-		arrived := (*unix.Inet4Pktinfo)(unsafe.Pointer(&m.Data[0]))
-		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: arrived.Addr})
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ var (
 // patience is how long a step of the echo protocol may take.
 const patience = 5 * time.Second
 
-// A Stream is one connection of a client, TCP or UDP, from one address and port
+// A Stream is one connection of a client, TCP, SCTP or UDP, from one address and port
 // to one real server. It is used by one goroutine at a time.
 type Stream struct {
 	ID          int
@@ -37,7 +37,7 @@ type Stream struct {
 // A Client opens streams in a namespace.
 type Client struct {
 	Namespace *netns.Namespace
-	Network   string        // "tcp" or "udp"; empty: tcp
+	Network   string        // "tcp", "sctp" or "udp"; empty: tcp
 	Source    netip.Addr    // zero: the kernel's choice
 	Patience  time.Duration // for each step; 0: 5 s
 }
@@ -59,6 +59,10 @@ func (c Client) Open(id int, to netip.AddrPort) (*Stream, error) {
 	}
 	s := &Stream{ID: id}
 	err := c.Namespace.Do(func() (err error) {
+		if network == "sctp" {
+			s.conn, err = dialSCTP(c.Source, to, c.patience())
+			return err
+		}
 		s.conn, err = dialer.Dial(network, to.String())
 		return err
 	})
