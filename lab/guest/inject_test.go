@@ -30,6 +30,7 @@ const (
 	unknownPort              = 99
 )
 
+// persistence is longer than that of a template that knows no better.
 const persistence = time.Hour
 
 func newInjection(t testing.TB, parameters ...string) *injection {

@@ -12,10 +12,7 @@ import (
 // Clients of a persistent service stay with their real server when they come
 // back through another director, and for as long as the service says.
 func TestPersistence(t *testing.T) {
-	const (
-		port        = 8000
-		persistence = 600 * time.Second // longer than a template that knows no better
-	)
+	const port = 8000
 	c := newCluster(t, 2, 2)
 	serve(t, c.Topology, "tcp", port)
 	virtual := c.AddService(t, director.Service{Method: director.NAT, Persistence: persistence}, port)

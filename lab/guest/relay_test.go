@@ -2,6 +2,8 @@ package guest
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,4 +172,42 @@ func (c copied) differences() (found []string) {
 		field("lifetime left", c.owner.Remaining(), c.copy.Remaining())
 	}
 	return found
+}
+
+// The comparison itself sees each field.
+func TestCopiesAreComparedFieldByField(t *testing.T) {
+	same := ipvs.Conn{
+		Client:   netip.MustParseAddrPort("10.0.1.2:40000"),
+		Virtual:  netip.MustParseAddrPort("192.0.2.80:80"),
+		Dest:     netip.MustParseAddrPort("10.0.2.21:80"),
+		Protocol: ipvs.TCP, Marks: ipvs.MarkBound, State: ipvs.TCPEstablished, Fwmark: 1,
+		Timeout: 15 * time.Minute, Age: time.Minute, PEName: "sip", PEData: []byte("call"),
+	}
+	for name, change := range map[string]func(c *ipvs.Conn){
+		"":                     func(c *ipvs.Conn) { c.Flags |= ownFlags; c.Age += lifetimesApart },
+		"client":               func(c *ipvs.Conn) { c.Client = netip.MustParseAddrPort("[::ffff:10.0.1.2]:40000") },
+		"virtual service":      func(c *ipvs.Conn) { c.Virtual = netip.MustParseAddrPort("192.0.2.80:81") },
+		"real server":          func(c *ipvs.Conn) { c.Dest = netip.MustParseAddrPort("10.0.2.22:80") },
+		"protocol":             func(c *ipvs.Conn) { c.Protocol, c.State = ipvs.SCTP, ipvs.SCTPEstablished },
+		"flags":                func(c *ipvs.Conn) { c.Flags |= ipvs.Flags(ipvs.Tunnel) },
+		"state":                func(c *ipvs.Conn) { c.State = ipvs.TCPSynRecv },
+		"fwmark":               func(c *ipvs.Conn) { c.Fwmark = 0 },
+		"timeout":              func(c *ipvs.Conn) { c.Timeout, c.Age = c.Timeout+1, c.Age+1 },
+		"sequence numbers in":  func(c *ipvs.Conn) { c.In.PreviousDelta = 1 },
+		"sequence numbers out": func(c *ipvs.Conn) { c.Out.Init = 1 },
+		"persistence engine":   func(c *ipvs.Conn) { c.PEName = "" },
+		"data of the engine":   func(c *ipvs.Conn) { c.PEData = []byte("Call") },
+		"bound":                func(c *ipvs.Conn) { c.Marks = 0 },
+		"lifetime left":        func(c *ipvs.Conn) { c.Age += lifetimesApart + 1 },
+	} {
+		changed := same.Clone()
+		change(&changed)
+		found := copied{same, changed}.differences()
+		switch {
+		case name == "" && len(found) != 0:
+			t.Errorf("found %q where the two may differ", found)
+		case name != "" && (len(found) != 1 || !strings.HasPrefix(found[0], name+": ")):
+			t.Errorf("found %q, want %s alone", found, name)
+		}
+	}
 }

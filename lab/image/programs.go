@@ -14,7 +14,7 @@ import (
 
 // The host's programs that guests get, all from lab/install-packages.
 var programNames = []string{
-	"busybox", "ip", "tc", "ss", "bridge", "ipvsadm", "tcpdump", "strace", "keepalived", "kmod",
+	"busybox", "ip", "tc", "ss", "bridge", "ipvsadm", "nft", "tcpdump", "strace", "keepalived", "kmod",
 }
 
 // What kmod is called when it does the work of its parts.
