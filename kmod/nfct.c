@@ -36,6 +36,7 @@ void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
 	const struct nf_conntrack_tuple_hash *h;
 	struct nf_conntrack_tuple tuple = {};
 	const struct nf_conn_seqadj *adj;
+	enum ip_conntrack_dir in;
 	struct nf_conn *ct;
 
 	memset(seq, 0, sizeof(*seq));
@@ -54,12 +55,14 @@ void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
 	if (!h)
 		return;
 	ct = nf_ct_tuplehash_to_ctrack(h);
+	/* Picked up in the middle, it may be the real server that is first. */
+	in = NF_CT_DIRECTION(h);
 	/* nf_ct_seqadj_set() writes under ct->lock. */
 	spin_lock_bh(&ct->lock);
 	adj = nfct_seqadj(ct);
 	if (adj) {
-		ssyncp_nfct_copy(&seq->in, &adj->seq[IP_CT_DIR_ORIGINAL]);
-		ssyncp_nfct_copy(&seq->out, &adj->seq[IP_CT_DIR_REPLY]);
+		ssyncp_nfct_copy(&seq->in, &adj->seq[in]);
+		ssyncp_nfct_copy(&seq->out, &adj->seq[!in]);
 	}
 	spin_unlock_bh(&ct->lock);
 	nf_ct_put(ct);
