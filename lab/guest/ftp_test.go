@@ -11,6 +11,7 @@ import (
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/lab/netns"
 	"github.com/ssyncp/ssyncp/lab/topology"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
 // An FTP session behind NAT goes on through director B, wherever it stood when
@@ -18,7 +19,9 @@ import (
 //
 // ip_vs_ftp edits the answer to PASV: it puts the virtual address in the place
 // of the real server's. Where the two are not of the same length, all that the
-// server says from then on has other sequence numbers on the client's side.
+// server says from then on has other sequence numbers on the client's side. The
+// copy has those, like all else of the session's two connections, and goes on
+// by them.
 func TestFTPFailover(t *testing.T) {
 	if out, err := exec.Command("/sbin/modprobe", "ip_vs_ftp").CombinedOutput(); err != nil {
 		t.Fatalf("modprobe ip_vs_ftp: %v\n%s", err, out)
@@ -33,10 +36,11 @@ func TestFTPFailover(t *testing.T) {
 		name   string
 		server netip.Addr
 		open   func(*ftpClient, testing.TB, netip.Addr) dataOpener
+		grown  uint32 // bytes that an answer has more for the client
 	}{
-		{"PORT", shorter, (*ftpClient).active},
-		{"PASV, its answer edited", same, (*ftpClient).passive},
-		{"PASV, its answer longer by that", shorter, (*ftpClient).passive},
+		{"PORT", shorter, (*ftpClient).active, 0},
+		{"PASV, its answer edited", same, (*ftpClient).passive, 0},
+		{"PASV, its answer longer by that", shorter, (*ftpClient).passive, 1},
 	}
 	for _, mode := range modes {
 		begin := func(t *testing.T) (*cluster, *ftpClient) {
@@ -76,12 +80,33 @@ func TestFTPFailover(t *testing.T) {
 			client.expect(t, "150 here it comes")
 			return data
 		}
+		// failOver compares what the two directors have, and returns what A
+		// had of the control connection.
+		failOver := func(t *testing.T, c *cluster) ipvs.Conn {
+			t.Helper()
+			time.Sleep(twoPeriods)
+			pairs := compare(t, c.Directors[0], c.Directors[1])
+			control := find(t, pairs, isFTPControl).owner
+			if control.Out.Delta != mode.grown || control.In != (ipvs.Sequence{}) {
+				t.Errorf("%v: %+v in, %+v out, want %d more bytes out", &control, control.In, control.Out, mode.grown)
+			}
+			if len(pairs) != 2 {
+				t.Errorf("%d connections and copies, want that of control and that of data", len(pairs))
+			}
+			c.failOver(t, 0, 1)
+			return control
+		}
 		// What comes behind the transfer proves that the control connection
 		// is in step in both directions, and that director B has taken over
 		// the part of ip_vs_ftp too.
-		end := func(t *testing.T, c *cluster, client *ftpClient) {
+		end := func(t *testing.T, c *cluster, client *ftpClient, before ipvs.Conn) {
 			t.Helper()
 			client.expect(t, "226 Transfer complete")
+			now, _ := known(t, c.Directors[1], before.Key())
+			if now.In != before.In || now.Out != before.Out || now.Marks&ipvs.MarkLocal == 0 {
+				t.Errorf("director B goes on with %+v in, %+v out, A had %+v and %+v: %v",
+					now.In, now.Out, before.In, before.Out, &now)
+			}
 			client.say(t, "NOOP")
 			client.expect(t, "200 "+c.Servers[0].Name)
 			readFile(t, retrieve(t, client, mode.open(client, t, topology.Virtual), ftpChunk), 0, ftpChunk)
@@ -93,22 +118,23 @@ func TestFTPFailover(t *testing.T) {
 		t.Run(mode.name+", before the data connection", func(t *testing.T) {
 			c, client := begin(t)
 			openData := mode.open(client, t, topology.Virtual)
-			time.Sleep(twoPeriods)
-			c.failOver(t, 0, 1)
+			before := failOver(t, c)
 
 			readFile(t, retrieve(t, client, openData, size), 0, size)
-			end(t, c, client)
+			end(t, c, client, before)
 		})
 
 		t.Run(mode.name+", while data is transferred", func(t *testing.T) {
 			c, client := begin(t)
 			data := retrieve(t, client, mode.open(client, t, topology.Virtual), long)
 			readFile(t, data, 0, ftpChunk)
-			time.Sleep(twoPeriods)
-			c.failOver(t, 0, 1)
+			before := failOver(t, c)
 
 			readFile(t, data, ftpChunk, long)
-			end(t, c, client)
+			end(t, c, client, before)
 		})
 	}
 }
+
+// isFTPControl tells a session's control connection from that of data.
+func isFTPControl(c ipvs.Conn) bool { return c.Virtual.Port() == ftpPort }
