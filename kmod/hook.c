@@ -21,9 +21,10 @@
 
 /*
  * Something about cp may be worth telling. Called from packet hooks, which
- * hold a reference to cp and the RCU read lock; in process context with bottom
- * halves enabled, too (LOCAL_OUT), and from the return probe, where enabling
- * them would run softirqs inside the probe: hence irqsave.
+ * hold a reference to cp, or to a connection whose n_control pins it, and the
+ * RCU read lock; in process context with bottom halves enabled, too
+ * (LOCAL_OUT), and from the return probe, where enabling them would run
+ * softirqs inside the probe: hence irqsave.
  */
 static void ssyncp_news(struct ip_vs_conn *cp)
 {
@@ -34,8 +35,6 @@ static void ssyncp_news(struct ip_vs_conn *cp)
 	u16 marks;
 
 	if (!q)
-		return;
-	if (unlikely(cp->flags & IP_VS_CONN_F_ONE_PACKET))
 		return;
 	/* The marks are in fields that the in-kernel master writes. */
 	if (unlikely(ipvs->sync_state & IP_VS_STATE_MASTER)) {
@@ -68,8 +67,7 @@ static void ssyncp_news(struct ip_vs_conn *cp)
  * is cleared); another state than the one told last (with an application that
  * edits the stream always: see told.c); time to refresh.
  */
-static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
-					      const struct sk_buff *skb)
+static __always_inline bool ssyncp_is_news(const struct ip_vs_conn *cp)
 {
 	u16 marks = READ_ONCE(cp->old_state);
 	unsigned long now = jiffies;
@@ -77,11 +75,27 @@ static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
 	if (likely((marks & (SSYNCP_LOCAL | SSYNCP_STATE_MASK)) ==
 		   (SSYNCP_LOCAL | cp->state) &&
 		   time_before(now, cp->sync_endtime)))
-		return;
+		return false;
 	/* Queued already: the reader will see the state of its moment. */
-	if ((marks & (SSYNCP_LOCAL | SSYNCP_DIRTY)) ==
-	    (SSYNCP_LOCAL | SSYNCP_DIRTY))
+	return (marks & (SSYNCP_LOCAL | SSYNCP_DIRTY)) !=
+	       (SSYNCP_LOCAL | SSYNCP_DIRTY);
+}
+
+static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
+					      const struct sk_buff *skb)
+{
+	if (!ssyncp_is_news(cp))
 		return;
+	/*
+	 * Scheduled packet by packet, it ends with this one: there is nothing
+	 * to tell, but of the template that it was scheduled by. That one is
+	 * pinned by n_control for as long as our caller holds cp.
+	 */
+	if (unlikely(cp->flags & IP_VS_CONN_F_ONE_PACKET)) {
+		cp = cp->control;
+		if (!cp || !ssyncp_is_news(cp))
+			return;
+	}
 	/* An application's connection comes here until it is LOCAL. */
 	if (unlikely(ssyncp_nfct_holds(cp)))
 		ssyncp_nfct_adopt(cp, skb);

@@ -62,7 +62,8 @@ void ssyncp_queue_lost(struct ssyncp_queue *q)
 
 /*
  * Put cp into the queue, with a reference of its own. The caller holds
- * cp->lock, a reference and the RCU read lock. What is only opening may use
+ * cp->lock, a reference (or, to a template, one of its connections, so that it
+ * stays hashed) and the RCU read lock. What is only opening may use
  * half of the queue, and is no loss: a SYN flood cannot keep out or drown an
  * established connection.
  */
@@ -75,7 +76,7 @@ bool ssyncp_queue_push(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 
 	spin_lock(&r->producer_lock);
 	if (!opening || !ssyncp_ring_holds(r, r->size / 2)) {
-		/* The caller has one: this cannot find it at zero. */
+		/* The caller or the table has one: it is not zero. */
 		refcount_inc(&cp->refcnt);
 		err = __ptr_ring_produce(r, cp);
 		if (err)

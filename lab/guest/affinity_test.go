@@ -18,25 +18,37 @@ import (
 // An affinity is what holds clients together at one real server: the network
 // that they are of, or the call that they speak of.
 type affinity struct {
-	family  topology.Family
-	netmask string // else SIP's Call-ID
-	at      netip.AddrPort
+	family    topology.Family
+	netmask   string // else SIP's Call-ID
+	onePacket bool   // nothing but the template lasts longer than a packet
+	at        netip.AddrPort
 }
 
 func (f *affinity) String() string {
 	if f.netmask != "" {
 		return fmt.Sprintf("%s/netmask %s", f.family, f.netmask)
 	}
+	if f.onePacket {
+		return fmt.Sprintf("%s/SIP, each packet by itself", f.family)
+	}
 	return fmt.Sprintf("%s/SIP", f.family)
 }
 
 func (f *affinity) service(lab *topology.Topology) director.Service {
-	s := director.Service{Protocol: "udp", Method: director.NAT, Persistence: persistence,
+	s := director.Service{Protocol: "udp", Method: f.method(), Persistence: persistence, OnePacket: f.onePacket,
 		Virtual: f.at, Servers: lab.ServersAt(f.family, f.at.Port()), Netmask: f.netmask}
 	if f.netmask == "" {
 		s.Engine = "sip"
 	}
 	return s
+}
+
+// method is NAT, where answers find their connection.
+func (f *affinity) method() director.Method {
+	if f.onePacket {
+		return director.DR
+	}
+	return director.NAT
 }
 
 // visit comes as one of those of a group: each time from another port and, where
@@ -108,12 +120,17 @@ func TestAffinity(t *testing.T) {
 		{family: topology.IPv6, netmask: "64"},
 		{family: topology.IPv4},
 		{family: topology.IPv6},
+		{family: topology.IPv4, onePacket: true},
+		{family: topology.IPv6, onePacket: true},
 	}
 	var services []director.Service
 	for i, f := range all {
 		f.at = netip.AddrPortFrom(f.family.Virtual(), uint16(5060+i))
 		services = append(services, f.service(lab))
 		for j, at := range lab.ServersAt(f.family, f.at.Port()) {
+			if f.method() == director.DR {
+				at = f.at
+			}
 			echo, err := traffic.ServeAt(lab.Servers[j].Namespace, "udp", at)
 			if err != nil {
 				t.Fatal(err)
