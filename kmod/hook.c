@@ -17,7 +17,8 @@
 #include <linux/kprobes.h>
 #include <linux/module.h>
 
-#include "module.h"
+#include "queue.h"
+#include "told.h"
 
 /*
  * Something about cp may be worth telling. Called from packet hooks, which
@@ -29,7 +30,7 @@
 static void ssyncp_news(struct ip_vs_conn *cp)
 {
 	struct netns_ipvs *ipvs = cp->ipvs;
-	struct ssyncp_net *sn = ssyncp_net(ipvs->net);
+	struct ssyncp_net *sn = ssyncp_net_rcu(ipvs->net);
 	struct ssyncp_queue *q = rcu_dereference(sn->queue);
 	unsigned long flags;
 	u16 marks;
@@ -41,7 +42,7 @@ static void ssyncp_news(struct ip_vs_conn *cp)
 		ssyncp_queue_master(q, true);
 		return;
 	}
-	if (unlikely(ssyncp_queue_master_seen(q)))
+	if (unlikely(READ_ONCE(q->master_seen)))
 		ssyncp_queue_master(q, false);
 
 	spin_lock_irqsave(&cp->lock, flags);
@@ -97,7 +98,7 @@ static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
 			return;
 	}
 	/* An application's connection comes here until it is LOCAL. */
-	if (unlikely(ssyncp_nfct_holds(cp)))
+	if (unlikely(cp->app) && ssyncp_nfct_holds(cp))
 		ssyncp_nfct_adopt(cp, skb);
 	ssyncp_news(cp);
 }

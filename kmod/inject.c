@@ -19,6 +19,7 @@
 #include <linux/uaccess.h>
 
 #include "entry.h"
+#include "told.h"
 
 #define SSYNCP_WRITE_RECORDS	(SSYNCP_WRITE_MAX / sizeof(struct ssyncp_conn))
 

@@ -79,8 +79,15 @@ static inline struct ssyncp_net *ssyncp_net(struct net *net)
 	return net_generic(net, ssyncp_net_id);
 }
 
-#define ssyncp_count(sn, name) \
-	this_cpu_inc((sn)->counters->value[SSYNCP_COUNTER_##name])
+/* The same for packet hooks, which hold the RCU read lock already. */
+static inline struct ssyncp_net *ssyncp_net_rcu(struct net *net)
+{
+	return rcu_dereference(net->gen)->ptr[ssyncp_net_id];
+}
+
+#define ssyncp_count(sn, name) ssyncp_count_by(sn, name, 1)
+#define ssyncp_count_by(sn, name, n) \
+	this_cpu_add((sn)->counters->value[SSYNCP_COUNTER_##name], n)
 
 static inline void ssyncp_count_refused(struct ssyncp_net *sn, u32 reason)
 {
@@ -91,12 +98,6 @@ static inline void ssyncp_count_refused(struct ssyncp_net *sn, u32 reason)
 void ssyncp_hook_get(struct net *net);
 void ssyncp_hook_put(void);
 u32 ssyncp_hook_state(void);
-
-/* queue.c: dirty connections between the packet path and the reader */
-bool ssyncp_queue_push(struct ssyncp_queue *q, struct ip_vs_conn *cp,
-		       bool opening);
-void ssyncp_queue_master(struct ssyncp_queue *q, bool running);
-bool ssyncp_queue_master_seen(const struct ssyncp_queue *q);
 
 /* read.c: the reader's side of it */
 ssize_t ssyncp_queue_read(struct ssyncp_queue *q, char __user *buf,
@@ -114,15 +115,15 @@ unsigned int ssyncp_queue_size(const struct ssyncp_queue *q);
 
 /* nfct.c: sequence numbers that conntrack adjusts */
 #ifdef CONFIG_IP_VS_NFCT
-void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
-		     struct ssyncp_seq_option *seq);
+bool ssyncp_nfct_find(const struct ip_vs_conn *cp,
+		      struct ssyncp_seq_option *seq);
 bool ssyncp_nfct_holds(const struct ip_vs_conn *cp);
 void ssyncp_nfct_adopt(struct ip_vs_conn *cp, const struct sk_buff *skb);
 #else
-static inline void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
-				   struct ssyncp_seq_option *seq)
+static inline bool ssyncp_nfct_find(const struct ip_vs_conn *cp,
+				    struct ssyncp_seq_option *seq)
 {
-	memset(seq, 0, sizeof(*seq));
+	return false;
 }
 
 static inline bool ssyncp_nfct_holds(const struct ip_vs_conn *cp)
@@ -136,16 +137,21 @@ static inline void ssyncp_nfct_adopt(struct ip_vs_conn *cp,
 }
 #endif
 
-/* told.c: what peers know of a connection, and when they must hear again */
-unsigned long ssyncp_conn_age(const struct ip_vs_conn *cp);
-void ssyncp_conn_tell(struct ip_vs_conn *cp, unsigned long age);
-void ssyncp_conn_pass_over(struct ip_vs_conn *cp);
+/*
+ * The adjustments of cp, in seq; NULL where there are none. Only an application
+ * (FTP) makes them. Under RCU, or with a reference to cp.
+ */
+static inline const struct ssyncp_seq_option *
+ssyncp_nfct_seq(const struct ip_vs_conn *cp, struct ssyncp_seq_option *seq)
+{
+	if (likely(!cp->app))
+		return NULL;
+	return ssyncp_nfct_find(cp, seq) ? seq : NULL;
+}
+
+/* told.c: what peers know of a connection; more of it is in told.h */
 bool ssyncp_conn_due(const struct ip_vs_conn *cp);
-bool ssyncp_conn_owned(const struct ip_vs_conn *cp);
-bool ssyncp_conn_opening(const struct ip_vs_conn *cp);
-bool ssyncp_conn_closing(const struct ip_vs_conn *cp);
-bool ssyncp_conn_invalid(const struct ip_vs_conn *cp);
-bool ssyncp_conn_persists(const struct ip_vs_conn *cp);
+bool ssyncp_conn_has_template(const struct ip_vs_conn *cp);
 u32 ssyncp_shortest_timeout_ms(struct netns_ipvs *ipvs);
 
 /* record.c: one connection as a record */

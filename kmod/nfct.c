@@ -27,11 +27,11 @@ static void ssyncp_nfct_copy(struct ssyncp_seq *to,
 }
 
 /*
- * The adjustments of cp in its conntrack entry; zero where there are none.
+ * The adjustments of cp in its conntrack entry; false where there are none.
  * Under RCU, or with a reference to cp.
  */
-void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
-		     struct ssyncp_seq_option *seq)
+bool ssyncp_nfct_find(const struct ip_vs_conn *cp,
+		      struct ssyncp_seq_option *seq)
 {
 	const struct nf_conntrack_tuple_hash *h;
 	struct nf_conntrack_tuple tuple = {};
@@ -39,9 +39,8 @@ void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
 	enum ip_conntrack_dir in;
 	struct nf_conn *ct;
 
-	memset(seq, 0, sizeof(*seq));
-	if (likely(!cp->app) || !(cp->flags & IP_VS_CONN_F_NFCT))
-		return;
+	if (!(cp->flags & IP_VS_CONN_F_NFCT))
+		return false;
 
 	/* As ip_vs_conn_drop_conntrack() finds it. */
 	tuple.src.l3num = cp->af;
@@ -53,7 +52,7 @@ void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
 	tuple.dst.u.all = cp->vport;
 	h = nf_conntrack_find_get(cp->ipvs->net, &nf_ct_zone_dflt, &tuple);
 	if (!h)
-		return;
+		return false;
 	ct = nf_ct_tuplehash_to_ctrack(h);
 	/* Picked up in the middle, it may be the real server that is first. */
 	in = NF_CT_DIRECTION(h);
@@ -66,6 +65,7 @@ void ssyncp_nfct_seq(const struct ip_vs_conn *cp,
 	}
 	spin_unlock_bh(&ct->lock);
 	nf_ct_put(ct);
+	return adj;
 }
 
 static bool ssyncp_seq_set(const struct ip_vs_seq *seq)
@@ -73,10 +73,13 @@ static bool ssyncp_seq_set(const struct ip_vs_seq *seq)
 	return seq->delta || seq->previous_delta;
 }
 
-/* Does cp hold adjustments that its conntrack entry does not have yet? */
+/*
+ * Does cp, the connection of an application, hold adjustments that its
+ * conntrack entry does not have yet?
+ */
 bool ssyncp_nfct_holds(const struct ip_vs_conn *cp)
 {
-	return cp->app && !(cp->flags & IP_VS_CONN_F_SEQ_MASK) &&
+	return !(cp->flags & IP_VS_CONN_F_SEQ_MASK) &&
 	       (ssyncp_seq_set(&cp->in_seq) || ssyncp_seq_set(&cp->out_seq));
 }
 

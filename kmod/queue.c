@@ -17,39 +17,23 @@
 
 #define SSYNCP_SHARDS_MAX	16
 
-/* As select_master_thread_id() in ip_vs: neighbours differ above this bit. */
-static struct ssyncp_shard *ssyncp_queue_shard(struct ssyncp_queue *q,
-					       const struct ip_vs_conn *cp)
-{
-	unsigned long key = (unsigned long)cp >> (1 + ilog2(sizeof(*cp)));
-
-	return &q->shards[key & (q->nr_shards - 1)];
-}
-
-/*
- * At least n slots are taken: the one n behind the producer is. Exact but for
- * the last few slots that the consumer clears in batches. Under
- * producer_lock, or as a hint.
- */
-bool ssyncp_ring_holds(const struct ptr_ring *r, unsigned int n)
-{
-	int slot = READ_ONCE(r->producer) - (int)n;
-
-	if (slot < 0)
-		slot += r->size;
-	return READ_ONCE(r->queue[slot]);
-}
-
-static void ssyncp_queue_wake(struct ssyncp_queue *q)
+static void ssyncp_queue_notify(struct ssyncp_queue *q)
 {
 	ssyncp_count(q->sn, WAKEUPS);
 	wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM);
 }
 
+/* The watermark was reached: wake the reader, once until it has read. */
+void ssyncp_queue_wake(struct ssyncp_queue *q)
+{
+	if (xchg(&q->armed, 0))
+		ssyncp_queue_notify(q);
+}
+
 static void ssyncp_queue_raise(struct ssyncp_queue *q, u32 event)
 {
 	if (!test_and_set_bit(ilog2(event), &q->events))
-		ssyncp_queue_wake(q);
+		ssyncp_queue_notify(q);
 }
 
 void ssyncp_queue_lost(struct ssyncp_queue *q)
@@ -60,44 +44,15 @@ void ssyncp_queue_lost(struct ssyncp_queue *q)
 	ssyncp_queue_raise(q, SSYNCP_EVENT_LOST);
 }
 
-/*
- * Put cp into the queue, with a reference of its own. The caller holds
- * cp->lock, a reference (or, to a template, one of its connections, so that it
- * stays hashed) and the RCU read lock. What is only opening may use
- * half of the queue, and is no loss: a SYN flood cannot keep out or drown an
- * established connection.
- */
-bool ssyncp_queue_push(struct ssyncp_queue *q, struct ip_vs_conn *cp,
-		       bool opening)
+/* There was no room for a connection. */
+void ssyncp_queue_dropped(struct ssyncp_queue *q, bool opening)
 {
-	struct ptr_ring *r = &ssyncp_queue_shard(q, cp)->ring;
-	bool wake = false;
-	int err = -ENOSPC;
-
-	spin_lock(&r->producer_lock);
-	if (!opening || !ssyncp_ring_holds(r, r->size / 2)) {
-		/* The caller or the table has one: it is not zero. */
-		refcount_inc(&cp->refcnt);
-		err = __ptr_ring_produce(r, cp);
-		if (err)
-			__ip_vs_conn_put(cp);
-		else
-			wake = READ_ONCE(q->armed) &&
-			       ssyncp_ring_holds(r, q->watermark);
-	}
-	spin_unlock(&r->producer_lock);
-
-	if (!err) {
-		ssyncp_count(q->sn, QUEUED);
-		if (wake && xchg(&q->armed, 0))
-			ssyncp_queue_wake(q);
-	} else if (opening) {
+	if (opening) {
 		ssyncp_count(q->sn, DROPPED_NEW);
 	} else {
 		ssyncp_count(q->sn, DROPPED_FULL);
 		ssyncp_queue_lost(q);
 	}
-	return !err;
 }
 
 /* The in-kernel master was seen to run, or to have stopped. */
@@ -113,11 +68,6 @@ void ssyncp_queue_master(struct ssyncp_queue *q, bool running)
 		ssyncp_queue_raise(q, SSYNCP_EVENT_MASTER_STOPPED);
 		ssyncp_queue_lost(q);
 	}
-}
-
-bool ssyncp_queue_master_seen(const struct ssyncp_queue *q)
-{
-	return READ_ONCE(q->master_seen);
 }
 
 void ssyncp_queue_free(struct ssyncp_queue *q)
@@ -172,6 +122,7 @@ struct ssyncp_queue *ssyncp_queue_alloc(struct net *net)
 				  GFP_KERNEL_ACCOUNT))
 			goto err_free;
 		q->nr_shards = i + 1;
+		q->shards[i].half = size / 2;
 		q->shards[i].empty_at = jiffies;
 	}
 	q->net = net;

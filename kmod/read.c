@@ -8,11 +8,19 @@
 #include <linux/uaccess.h>
 
 #include "queue.h"
+#include "told.h"
 
 /* A waiting reader looks again this often: the packet path wakes it late. */
 #define SSYNCP_READ_PERIOD	(HZ / 10)
 /* Connections between two looks at the scheduler: most may yield no record. */
 #define SSYNCP_FILL_MAX		256
+
+/* What is counted while the page is filled: added up once. */
+struct ssyncp_tally {
+	unsigned int	records;
+	unsigned int	closing;
+	unsigned int	persist;
+};
 
 /* Must peers be told of a controller, as a connection of it is told of? */
 static bool ssyncp_controller_due(const struct ip_vs_conn *ctl)
@@ -27,13 +35,14 @@ static bool ssyncp_controller_due(const struct ip_vs_conn *ctl)
 }
 
 /* Records of the controllers of cp, the template first. */
-static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
-				      struct ip_vs_conn *cp, void *buf)
+static noinline size_t ssyncp_emit_controllers(struct ip_vs_conn *cp, void *buf,
+					       struct ssyncp_tally *tally)
 {
 	struct ip_vs_conn *chain[2], *ctl = cp->control;
-	struct ssyncp_seq_option nfct;
-	size_t len = 0, start;
+	const struct ssyncp_seq_option *nfct;
+	struct ssyncp_seq_option seq;
 	unsigned long age;
+	size_t len = 0;
 	int n = 0;
 
 	/* Pinned by n_control for as long as we hold cp. */
@@ -42,18 +51,16 @@ static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
 
 	while (n--) {
 		ctl = chain[n];
-		start = len;
-		ssyncp_nfct_seq(ctl, &nfct);
+		nfct = ssyncp_nfct_seq(ctl, &seq);
 		spin_lock(&ctl->lock);
 		if (ssyncp_controller_due(ctl)) {
 			age = ssyncp_conn_age(ctl);
-			len += ssyncp_record_build(buf + len, ctl, age, &nfct);
+			len += ssyncp_record_build(buf + len, ctl, age, nfct);
 			/* DIRTY stays: its slot in the queue is its own. */
 			ssyncp_conn_tell(ctl, age);
+			tally->records++;
 		}
 		spin_unlock(&ctl->lock);
-		if (len != start)
-			ssyncp_count(q->sn, READ_RECORDS);
 	}
 	return len;
 }
@@ -62,27 +69,28 @@ static size_t ssyncp_emit_controllers(struct ssyncp_queue *q,
  * The records of one dirty connection; drops the queue's reference. With
  * bottom halves disabled.
  */
-static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
-			  unsigned long age_max, void *buf)
+static size_t ssyncp_emit(struct ip_vs_conn *cp, unsigned long age_max,
+			  void *buf, struct ssyncp_tally *tally)
 {
-	struct ssyncp_seq_option nfct;
+	const struct ssyncp_seq_option *nfct;
+	struct ssyncp_seq_option seq;
 	unsigned long age;
-	size_t len, start;
+	size_t len = 0;
 
-	len = cp->control ? ssyncp_emit_controllers(q, cp, buf) : 0;
-	start = len;
+	if (unlikely(cp->control))
+		len = ssyncp_emit_controllers(cp, buf, tally);
 
-	ssyncp_nfct_seq(cp, &nfct);
+	nfct = ssyncp_nfct_seq(cp, &seq);
 	spin_lock(&cp->lock);
 	cp->old_state &= ~SSYNCP_DIRTY;
-	if (!(cp->old_state & SSYNCP_LOCAL)) {
+	if (unlikely(!(cp->old_state & SSYNCP_LOCAL))) {
 		/* A peer's news replaced it since: it is not ours to tell. */
 	} else if (ssyncp_conn_persists(cp)) {
-		ssyncp_count(q->sn, SKIPPED_PERSIST);
+		tally->persist++;
 		ssyncp_conn_pass_over(cp);
 	} else if (!(cp->old_state & SSYNCP_KNOWN) &&
 		   ssyncp_conn_closing(cp) && READ_ONCE(ssyncp_skip_closing)) {
-		ssyncp_count(q->sn, SKIPPED_CLOSING);
+		tally->closing++;
 		ssyncp_conn_pass_over(cp);
 	} else {
 		/*
@@ -91,30 +99,40 @@ static size_t ssyncp_emit(struct ssyncp_queue *q, struct ip_vs_conn *cp,
 		 * difference of the two would pass for an age.
 		 */
 		age = min(ssyncp_conn_age(cp), age_max);
-		len += ssyncp_record_build(buf + len, cp, age, &nfct);
+		len += ssyncp_record_build(buf + len, cp, age, nfct);
 		ssyncp_conn_tell(cp, age);
+		tally->records++;
 	}
 	spin_unlock(&cp->lock);
-
-	if (len != start)
-		ssyncp_count(q->sn, READ_RECORDS);
 	__ip_vs_conn_put(cp);
 	return len;
 }
 
-/* Fill the page with records of one shard; at most `room` bytes. */
+static void ssyncp_count_tally(struct ssyncp_net *sn,
+			       const struct ssyncp_tally *tally)
+{
+	ssyncp_count_by(sn, READ_RECORDS, tally->records);
+	ssyncp_count_by(sn, SKIPPED_CLOSING, tally->closing);
+	ssyncp_count_by(sn, SKIPPED_PERSIST, tally->persist);
+}
+
+/*
+ * Fill the page with records of one shard; at most `room` bytes, which is
+ * enough for the largest unit.
+ */
 static size_t ssyncp_fill(struct ssyncp_queue *q, struct ssyncp_shard *shard,
 			  size_t room, bool *empty)
 {
 	unsigned int budget = SSYNCP_FILL_MAX;
+	struct ssyncp_tally tally = {};
 	struct ip_vs_conn *cp;
 	size_t len = 0;
 
-	room = min_t(size_t, room, PAGE_SIZE);
+	room = min_t(size_t, room, PAGE_SIZE) - SSYNCP_CHAIN_MAX;
 	*empty = false;
 	/* Once for all the locks of connections. */
 	local_bh_disable();
-	while (len + SSYNCP_CHAIN_MAX <= room && budget--) {
+	while (len <= room && budget--) {
 		unsigned long now = jiffies;
 
 		cp = __ptr_ring_peek(&shard->ring);
@@ -124,9 +142,10 @@ static size_t ssyncp_fill(struct ssyncp_queue *q, struct ssyncp_shard *shard,
 			break;
 		}
 		__ptr_ring_discard_one(&shard->ring);
-		len += ssyncp_emit(q, cp, now - shard->empty_at,
-				   q->page + len);
+		len += ssyncp_emit(cp, now - shard->empty_at, q->page + len,
+				   &tally);
 	}
+	ssyncp_count_tally(q->sn, &tally);
 	local_bh_enable();
 	return len;
 }

@@ -10,7 +10,7 @@
 static __always_inline void ssyncp_record_addr(__u8 *to, int family,
 					       const union nf_inet_addr *addr)
 {
-	if (family == AF_INET6) {
+	if (unlikely(family == AF_INET6)) {
 		memcpy(to, &addr->in6, sizeof(addr->in6));
 	} else {
 		memcpy(to, &addr->ip, sizeof(addr->ip));
@@ -30,11 +30,11 @@ u32 ssyncp_record_msecs(unsigned long j)
  * One direction's adjustment: IPVS's own, which comes first in the packet's
  * way and so has moved the position that conntrack knows, and conntrack's.
  */
-static bool ssyncp_record_seq(struct ssyncp_seq *to,
+static void ssyncp_record_seq(struct ssyncp_seq *to,
 			      const struct ip_vs_seq *own,
 			      const struct ssyncp_seq *nfct)
 {
-	if (nfct->delta || nfct->previous_delta) {
+	if (nfct && (nfct->delta || nfct->previous_delta)) {
 		to->init_seq = nfct->init_seq - own->delta;
 		to->delta = nfct->delta + own->delta;
 		to->previous_delta = nfct->previous_delta + own->delta;
@@ -43,22 +43,68 @@ static bool ssyncp_record_seq(struct ssyncp_seq *to,
 		to->delta = own->delta;
 		to->previous_delta = own->previous_delta;
 	}
-	return to->delta || to->previous_delta;
+}
+
+static bool ssyncp_seq_moves(const struct ssyncp_seq *seq)
+{
+	return seq->delta || seq->previous_delta;
+}
+
+/* The option of both directions, where one of them is adjusted. */
+static void *ssyncp_record_seqs(struct ssyncp_conn *rec,
+				const struct ip_vs_conn *cp,
+				const struct ssyncp_seq_option *nfct)
+{
+	struct ssyncp_seq_option *seq = (void *)(rec + 1);
+
+	ssyncp_record_seq(&seq->in, &cp->in_seq, nfct ? &nfct->in : NULL);
+	ssyncp_record_seq(&seq->out, &cp->out_seq, nfct ? &nfct->out : NULL);
+	if (ssyncp_seq_moves(&seq->in))
+		rec->flags |= IP_VS_CONN_F_IN_SEQ;
+	if (ssyncp_seq_moves(&seq->out))
+		rec->flags |= IP_VS_CONN_F_OUT_SEQ;
+	/* Else what follows writes over it, or it is behind the length. */
+	if (!(rec->flags & IP_VS_CONN_F_SEQ_MASK))
+		return seq;
+	rec->head.options |= SSYNCP_OPT_SEQ;
+	return seq + 1;
+}
+
+/* Does IPVS adjust sequence numbers of cp, or say so? */
+static bool ssyncp_conn_moves(const struct ip_vs_conn *cp)
+{
+	return cp->in_seq.delta | cp->in_seq.previous_delta |
+	       cp->out_seq.delta | cp->out_seq.previous_delta |
+	       (cp->flags & IP_VS_CONN_F_SEQ_MASK);
+}
+
+/* The option of a template's persistence engine. */
+static void *ssyncp_record_pe(struct ssyncp_conn *rec,
+			      const struct ip_vs_conn *cp, void *tail)
+{
+	size_t len = sizeof(struct ssyncp_pe) + cp->pe_data_len;
+	struct ssyncp_pe *pe = tail;
+
+	rec->head.options |= SSYNCP_OPT_PE;
+	memset(pe, 0, ALIGN(len, SSYNCP_ALIGN));
+	strscpy(pe->name, cp->pe->name, sizeof(pe->name));
+	pe->len = cp->pe_data_len;
+	memcpy(pe + 1, cp->pe_data, cp->pe_data_len);
+	return tail + ALIGN(len, SSYNCP_ALIGN);
 }
 
 /*
  * Write the record of cp to buf, with the adjustments that ssyncp_nfct_seq()
- * found. buf has room for SSYNCP_RECORD_MAX bytes
- * and is aligned to SSYNCP_ALIGN; every byte up to the returned length is
- * set. The caller holds cp->lock, and a reference or the RCU read lock (which
- * keeps pe and pe_data: see ip_vs_conn_rcu_free()).
+ * found. buf has room for SSYNCP_RECORD_MAX bytes and is aligned to
+ * SSYNCP_ALIGN; every byte up to the returned length is set. The caller holds
+ * cp->lock, and a reference or the RCU read lock (which keeps pe and pe_data:
+ * see ip_vs_conn_rcu_free()).
  */
 size_t ssyncp_record_build(void *buf, const struct ip_vs_conn *cp,
 			   unsigned long age,
 			   const struct ssyncp_seq_option *nfct)
 {
 	struct ssyncp_conn *rec = buf;
-	struct ssyncp_seq_option *seq = (void *)(rec + 1);
 	void *tail = rec + 1;
 	u16 marks = cp->old_state;
 
@@ -83,27 +129,10 @@ size_t ssyncp_record_build(void *buf, const struct ip_vs_conn *cp,
 	ssyncp_record_addr(rec->vaddr, cp->af, &cp->vaddr);
 	ssyncp_record_addr(rec->daddr, cp->daf, &cp->daddr);
 
-	if (ssyncp_record_seq(&seq->in, &cp->in_seq, &nfct->in))
-		rec->flags |= IP_VS_CONN_F_IN_SEQ;
-	if (ssyncp_record_seq(&seq->out, &cp->out_seq, &nfct->out))
-		rec->flags |= IP_VS_CONN_F_OUT_SEQ;
-	/* Else what follows writes over it, or it is behind the length. */
-	if (rec->flags & IP_VS_CONN_F_SEQ_MASK) {
-		rec->head.options |= SSYNCP_OPT_SEQ;
-		tail = seq + 1;
-	}
-
-	if (cp->pe && cp->pe_data && cp->pe_data_len) {
-		struct ssyncp_pe *pe = tail;
-		size_t len = sizeof(*pe) + cp->pe_data_len;
-
-		rec->head.options |= SSYNCP_OPT_PE;
-		memset(pe, 0, ALIGN(len, SSYNCP_ALIGN));
-		strscpy(pe->name, cp->pe->name, sizeof(pe->name));
-		pe->len = cp->pe_data_len;
-		memcpy(pe + 1, cp->pe_data, cp->pe_data_len);
-		tail += ALIGN(len, SSYNCP_ALIGN);
-	}
+	if (unlikely(nfct || ssyncp_conn_moves(cp)))
+		tail = ssyncp_record_seqs(rec, cp, nfct);
+	if (unlikely(cp->pe) && cp->pe_data && cp->pe_data_len)
+		tail = ssyncp_record_pe(rec, cp, tail);
 
 	rec->head.len = tail - buf;
 	return rec->head.len;

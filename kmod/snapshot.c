@@ -7,6 +7,7 @@
  */
 #include <linux/uaccess.h>
 
+#include "told.h"
 #include "walk.h"
 
 /* Connections between two looks at the scheduler. */
@@ -38,7 +39,8 @@ static bool ssyncp_snapshot_wants(const struct ssyncp_snapshot *s,
 static size_t ssyncp_snapshot_emit(struct ssyncp_snapshot *s,
 				   struct ip_vs_conn *cp, void *buf)
 {
-	struct ssyncp_seq_option nfct;
+	const struct ssyncp_seq_option *nfct;
+	struct ssyncp_seq_option seq;
 	unsigned long age;
 	size_t len = 0;
 
@@ -46,11 +48,11 @@ static size_t ssyncp_snapshot_emit(struct ssyncp_snapshot *s,
 	if (!ssyncp_snapshot_wants(s, cp))
 		return 0;
 
-	ssyncp_nfct_seq(cp, &nfct);
+	nfct = ssyncp_nfct_seq(cp, &seq);
 	spin_lock_bh(&cp->lock);
 	if (ssyncp_snapshot_wants(s, cp)) {
 		age = ssyncp_conn_age(cp);
-		len = ssyncp_record_build(buf, cp, age, &nfct);
+		len = ssyncp_record_build(buf, cp, age, nfct);
 		/* What comes of it from now on, and its end, is news. */
 		if (s->flags & SSYNCP_ATTACH_OWNED &&
 		    !(cp->ipvs->sync_state & IP_VS_STATE_MASTER))
