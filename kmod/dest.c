@@ -23,6 +23,27 @@ static bool ssyncp_ftp_entry(const struct ssyncp_entry *e)
 	       (rec->vport == rec->dport && ntohs(rec->vport) >= PROT_SOCK);
 }
 
+/*
+ * The FTP service that e belongs to. Under RCU. Where its port, or for a
+ * template all ports, are another service's, that one's real servers alone
+ * may be meant: IPVS, too, looks there first.
+ */
+static struct ip_vs_service *ssyncp_ftp_service(struct netns_ipvs *ipvs,
+						const struct ssyncp_entry *e)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	struct ip_vs_service *svc;
+
+	svc = static_call(ssyncp_service_find)(ipvs, rec->family, 0,
+					       rec->protocol, &e->vaddr,
+					       rec->vport);
+	if (!svc && e->template)
+		svc = static_call(ssyncp_service_find)(ipvs, rec->family, 0,
+						       rec->protocol,
+						       &e->vaddr, FTPPORT);
+	return svc && svc->port == FTPPORT ? svc : NULL;
+}
+
 /* The real server of an FTP service of that address. Under RCU. */
 static struct ip_vs_dest *ssyncp_ftp_dest(struct netns_ipvs *ipvs,
 					  const struct ssyncp_entry *e)
@@ -34,10 +55,8 @@ static struct ip_vs_dest *ssyncp_ftp_dest(struct netns_ipvs *ipvs,
 	if (!ssyncp_ftp_entry(e) || !ssyncp_has_ftp_service(ipvs, rec->family) ||
 	    ssyncp_missing & SSYNCP_MISSING_SERVICE_FIND)
 		return NULL;
-	svc = static_call(ssyncp_service_find)(ipvs, rec->family, 0,
-					       rec->protocol, &e->vaddr,
-					       FTPPORT);
-	if (!svc || svc->port != FTPPORT)
+	svc = ssyncp_ftp_service(ipvs, e);
+	if (!svc)
 		return NULL;
 	list_for_each_entry_rcu(dest, &svc->destinations, n_list) {
 		if (dest->af != rec->dest_family ||
@@ -53,6 +72,28 @@ static struct ip_vs_dest *ssyncp_ftp_dest(struct netns_ipvs *ipvs,
 }
 
 /*
+ * The mark that picks the service of e. A template is found by what it is keyed
+ * by: the mark of its service, or else an address; then another mark in it
+ * says nothing, or it would bring one service's clients to another's real
+ * servers.
+ */
+static u32 ssyncp_service_mark(const struct ssyncp_entry *e)
+{
+	if (e->template && e->conn->protocol != IPPROTO_IP)
+		return 0;
+	return e->conn->fwmark;
+}
+
+/* Is e keyed as IPVS keys the template of a service of a mark? */
+static bool ssyncp_mark_template_ok(const struct ssyncp_entry *e)
+{
+	const union nf_inet_addr mark = { .ip = htonl(e->conn->fwmark) };
+
+	return e->conn->fwmark && !e->conn->vport &&
+	       !memcmp(&e->vaddr, &mark, sizeof(mark));
+}
+
+/*
  * The real server of e. Under RCU. A wildcard for the client's port is taken
  * for FTP alone: for a service it would catch every new connection.
  */
@@ -62,16 +103,18 @@ struct ip_vs_dest *ssyncp_dest(struct netns_ipvs *ipvs,
 	const struct ssyncp_conn *rec = e->conn;
 	struct ip_vs_dest *dest = NULL;
 
+	if (rec->protocol == IPPROTO_IP && !ssyncp_mark_template_ok(e))
+		return NULL;
 	if (!e->no_cport)
 		dest = static_call(ssyncp_find_dest)(ipvs, rec->family,
 						     rec->dest_family,
 						     &e->daddr, rec->dport,
 						     &e->vaddr, rec->vport,
 						     rec->protocol,
-						     rec->fwmark, e->flags);
+						     ssyncp_service_mark(e),
+						     e->flags);
 	/* A real server of all ports gets the port that the client asked. */
-	if (dest && !dest->port && !e->template && !rec->fwmark &&
-	    rec->dport != rec->vport)
+	if (dest && !dest->port && !e->template && rec->dport != rec->vport)
 		return NULL;
 	return dest ?: ssyncp_ftp_dest(ipvs, e);
 }

@@ -39,6 +39,7 @@ type Client struct {
 	Namespace *netns.Namespace
 	Network   string        // "tcp", "sctp" or "udp"; empty: tcp
 	Source    netip.Addr    // zero: the kernel's choice
+	Port      uint16        // of Source, which then is not zero; 0: the kernel's choice
 	Patience  time.Duration // for each step; 0: 5 s
 }
 
@@ -50,7 +51,7 @@ func (c Client) Open(id int, to netip.AddrPort) (*Stream, error) {
 		network = "tcp"
 	}
 	if c.Source.IsValid() {
-		source := netip.AddrPortFrom(c.Source, 0)
+		source := netip.AddrPortFrom(c.Source, c.Port)
 		if network == "udp" {
 			dialer.LocalAddr = net.UDPAddrFromAddrPort(source)
 		} else {
