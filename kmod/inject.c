@@ -150,20 +150,27 @@ static void ssyncp_set(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
 }
 
 /*
- * May e change cp? Under cp->lock. A queued one had a packet just now, and its
- * timer may not know yet. While the in-kernel master runs nobody marks what is
- * local: then only what was made here is held.
+ * Did cp, which is ours, have a packet just now? Under cp->lock. A queued one
+ * had, and its timer may not know yet. While the in-kernel master runs nobody
+ * marks what is local: then only what was made here is held.
  */
+static bool ssyncp_held(const struct ip_vs_conn *cp, unsigned long age)
+{
+	unsigned long hold = READ_ONCE(ssyncp_local_hold_ms);
+	u16 queued = SSYNCP_LOCAL | SSYNCP_DIRTY;
+
+	return ssyncp_conn_owned(cp) &&
+	       (age < msecs_to_jiffies(hold) ||
+		(hold && (cp->old_state & queued) == queued));
+}
+
+/* May e change cp? Under cp->lock. */
 static int ssyncp_admit(const struct ip_vs_conn *cp,
 			const struct ssyncp_entry *e)
 {
-	unsigned long hold = READ_ONCE(ssyncp_local_hold_ms);
 	unsigned long age = ssyncp_conn_age(cp);
-	u16 queued = SSYNCP_LOCAL | SSYNCP_DIRTY;
 
-	if (ssyncp_conn_owned(cp) &&
-	    (age < msecs_to_jiffies(hold) ||
-	     (hold && (cp->old_state & queued) == queued)))
+	if (ssyncp_held(cp, age))
 		return SSYNCP_REFUSED_LOCAL_HOLD;
 	/*
 	 * A connection changes with a packet, which makes it younger. A
@@ -173,6 +180,37 @@ static int ssyncp_admit(const struct ip_vs_conn *cp,
 	if (e->age > age + (e->template ? HZ / 4 : 0))
 		return SSYNCP_REFUSED_STALE;
 	return SSYNCP_APPLIED;
+}
+
+/*
+ * Would e get the answers of a connection that is held? Those are found by the
+ * real server and the client, the newest entry first: through another virtual
+ * address in front of the same real server, e would take them away. Under RCU;
+ * method is the one that e will have.
+ */
+static bool ssyncp_takes_answers(struct netns_ipvs *ipvs,
+				 const struct ssyncp_entry *e, u32 method)
+{
+	const struct ssyncp_conn *rec = e->conn;
+	bool masq = method == IP_VS_CONN_F_MASQ;
+	struct ip_vs_conn_param answer;
+	struct ip_vs_conn *cp;
+	bool held;
+
+	if (e->template || e->no_cport || rec->family != rec->dest_family)
+		return false;
+	ip_vs_conn_fill_param(ipvs, rec->family, rec->protocol,
+			      masq ? &e->daddr : &e->vaddr,
+			      masq ? rec->dport : rec->vport,
+			      &e->caddr, rec->cport, &answer);
+	cp = ip_vs_conn_out_get(&answer);
+	if (!cp)
+		return false;
+	spin_lock_bh(&cp->lock);
+	held = ssyncp_held(cp, ssyncp_conn_age(cp));
+	spin_unlock_bh(&cp->lock);
+	__ip_vs_conn_put(cp);
+	return held;
 }
 
 /* Known with the same dest: bring it up to date. */
@@ -248,6 +286,7 @@ static int ssyncp_create(struct ssyncp_injector *in,
 	unsigned int max = READ_ONCE(ssyncp_max_conns);
 	struct ip_vs_dest *dest;
 	struct ip_vs_conn *cp;
+	u32 method;
 
 	if (max && atomic_read(&ipvs->conn_count) >= max)
 		return SSYNCP_REFUSED_TABLE_FULL;
@@ -259,6 +298,11 @@ static int ssyncp_create(struct ssyncp_injector *in,
 	/* Only now is the timeout of a template known. */
 	if (e->age >= (e->timeout ?: ssyncp_own_timeout(ipvs, e, dest)))
 		return SSYNCP_REFUSED_EXPIRED;
+
+	/* A connection takes the method from its real server, where it has one. */
+	method = dest ? atomic_read(&dest->conn_flags) : e->flags;
+	if (ssyncp_takes_answers(ipvs, e, method & IP_VS_CONN_F_FWD_MASK))
+		return SSYNCP_REFUSED_LOCAL_HOLD;
 
 	/* Takes pe_data over, and a module reference of its own to pe. */
 	cp = ip_vs_conn_new(param, rec->dest_family, &e->daddr, rec->dport,
