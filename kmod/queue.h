@@ -76,7 +76,8 @@ ssyncp_queue_shard(struct ssyncp_queue *q, const struct ip_vs_conn *cp)
 
 /*
  * Put cp into the queue, with a reference of its own. The caller holds
- * cp->lock, a reference and the RCU read lock. What is only opening may use
+ * cp->lock, a reference (or, to a template, one of its connections, so that it
+ * stays hashed) and the RCU read lock. What is only opening may use
  * half of the queue, and is no loss: a SYN flood cannot keep out or drown an
  * established connection. In the packet path, hence inline.
  */
