@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/checksum"
 )
 
 // Advert is a valid advert, whose connections are taken from it one by one. It
@@ -41,7 +42,7 @@ func Decode(message []byte) (Advert, error) {
 		return Advert{}, ErrSyncID
 	case count > MaxConns:
 		return Advert{}, ErrTooMany
-	case sum(message) != 0xffff:
+	case checksum.Sum(message) != 0xffff:
 		return Advert{}, ErrChecksum
 	}
 	entries := message[HeaderSize:]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/checksum"
 )
 
 // Encoder builds one advert after the other in a buffer of the caller. The
@@ -111,6 +112,6 @@ func (e *Encoder) Finish() []byte {
 	p[offCount] = uint8(e.count)
 	binary.BigEndian.PutUint16(p[offSize:], uint16(e.size))
 	binary.BigEndian.PutUint32(p[offAdvertReserved:], 0) // and the checksum
-	binary.BigEndian.PutUint16(p[offChecksum:], ^sum(p))
+	binary.BigEndian.PutUint16(p[offChecksum:], ^checksum.Sum(p))
 	return p
 }

@@ -1,17 +1,18 @@
-package wire
+// Package checksum is the Internet checksum (RFC 1071) of whole messages.
+package checksum
 
 import (
 	"encoding/binary"
 	"math/bits"
 )
 
-// sum returns the one's complement sum (RFC 1071) of a message whose length is
-// a multiple of 8, or padded to it with zeros. The sum of a message with a
-// correct checksum in it is 0xffff.
+// Sum returns the one's complement sum (RFC 1071) of a message, padded with a
+// zero where its length is odd. The sum of a message with a correct checksum in
+// it is 0xffff.
 //
 // Eight bytes are added at a time: a one's complement sum of wider words folds
 // to that of 16-bit words (section 2 of the RFC).
-func sum(p []byte) uint16 {
+func Sum(p []byte) uint16 {
 	var s, carry uint64
 	for len(p) >= 24 {
 		s, carry = bits.Add64(s, binary.BigEndian.Uint64(p), carry)
