@@ -8,6 +8,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/goldentest"
 )
 
 func TestRefusesABrokenAdvertWhole(t *testing.T) {
@@ -74,7 +75,7 @@ func TestNamesTheOtherVersion(t *testing.T) {
 }
 
 func TestRefusesATruncationAtEveryOctet(t *testing.T) {
-	frame := readFrame(t, "mixed.hex")
+	frame := goldentest.Read(t, "mixed.hex")
 	for n := range frame {
 		if _, err := wire.Decode(frame[:n]); err == nil {
 			t.Errorf("%d of %d bytes: no error", n, len(frame))
@@ -83,7 +84,7 @@ func TestRefusesATruncationAtEveryOctet(t *testing.T) {
 }
 
 func TestRefusesEverySingleFlippedBit(t *testing.T) {
-	frame := readFrame(t, "mixed.hex")
+	frame := goldentest.Read(t, "mixed.hex")
 	for i := range len(frame) * 8 {
 		frame[i/8] ^= 1 << (i % 8)
 		if _, err := wire.Decode(frame); err == nil {
@@ -128,7 +129,7 @@ func TestNextSetsEveryField(t *testing.T) {
 		PEName: "sip", PEData: []byte("data"),
 	}
 	want := golden[0].conns[0]
-	advert, err := wire.Decode(readFrame(t, golden[0].file))
+	advert, err := wire.Decode(goldentest.Read(t, golden[0].file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestNextSetsEveryField(t *testing.T) {
 }
 
 func TestDecodesWithoutAllocation(t *testing.T) {
-	frame := readFrame(t, "mixed.hex")
+	frame := goldentest.Read(t, "mixed.hex")
 	broken := []byte{0, 1, 0, 8, 0, 2, 0, 0}
 	var c ipvs.Conn
 	if n := testing.AllocsPerRun(100, func() {

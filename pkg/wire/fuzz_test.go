@@ -8,13 +8,14 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/goldentest"
 )
 
 // What decodes encodes again, except what a sender of version 1 never sends;
 // and that decodes to the same connections.
 func FuzzDecode(f *testing.F) {
 	for _, g := range golden {
-		f.Add(readFrame(f, g.file), false)
+		f.Add(goldentest.Read(f, g.file), false)
 	}
 	f.Add(layOut(50, 0, 1), false)
 	f.Add(layOut(25, 0x0600, 255), false)

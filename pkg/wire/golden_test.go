@@ -4,37 +4,13 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/goldentest"
 )
-
-// readFrame reads an annotated frame: octets in hexadecimal, "#" to the end of
-// the line is a comment.
-func readFrame(t testing.TB, name string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var octets strings.Builder
-	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(line, "#")
-		for _, octet := range strings.Fields(line) {
-			octets.WriteString(octet)
-		}
-	}
-	frame, err := hex.DecodeString(octets.String())
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return frame
-}
 
 func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
@@ -87,7 +63,7 @@ var golden = []struct {
 func TestEncodesTheGoldenFrames(t *testing.T) {
 	for _, tt := range golden {
 		t.Run(tt.file, func(t *testing.T) {
-			if got, want := encode(t, tt.syncID, tt.conns), readFrame(t, tt.file); !bytes.Equal(got, want) {
+			if got, want := encode(t, tt.syncID, tt.conns), goldentest.Read(t, tt.file); !bytes.Equal(got, want) {
 				t.Errorf("got\n%s, want\n%s", hex.Dump(got), hex.Dump(want))
 			}
 		})
@@ -97,7 +73,7 @@ func TestEncodesTheGoldenFrames(t *testing.T) {
 func TestDecodesTheGoldenFrames(t *testing.T) {
 	for _, tt := range golden {
 		t.Run(tt.file, func(t *testing.T) {
-			advert, err := wire.Decode(readFrame(t, tt.file))
+			advert, err := wire.Decode(goldentest.Read(t, tt.file))
 			if err != nil {
 				t.Fatal(err)
 			}
