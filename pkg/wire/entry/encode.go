@@ -1,0 +1,374 @@
+package entry
+
+import (
+	"encoding/binary"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+)
+
+// Encoder puts connections into the ADVERT blocks of one frame after the other,
+// in a buffer of the caller. The zero value is ready for [Encoder.Reset]. It is
+// not for concurrent use.
+type Encoder struct {
+	buf   []byte
+	limit int
+	start int // of the block that is being filled
+	count int // connections in it
+	total int // connections in all blocks
+	seed  seed
+
+	services table[service]
+	dests    table[dest]
+	profiles table[profile]
+}
+
+// table has the rows that the receiver has, too.
+type table[R comparable] struct {
+	rows  [maxRows]R
+	taken [maxRows]uint16 // places in the index
+	n     int
+	last  int // the row that was used last
+	index index
+}
+
+// service is a row of the services.
+type service struct {
+	virtual  netip.AddrPort
+	fwmark   uint32
+	protocol ipvs.Protocol
+}
+
+// dest is a row of the destinations.
+type dest struct {
+	dest    netip.AddrPort
+	service uint16 // its row
+}
+
+// profile is a row of the profiles.
+type profile struct {
+	timeout time.Duration
+	flags   ipvs.Flags
+	state   ipvs.State
+	fields  bool
+}
+
+// find returns the number of the row that is r, or the number of rows and the
+// place in the index where it is to be put.
+func (t *table[R]) find(r *R, hash uint64) (row, at int) {
+	for at = int(hash % slots); ; at = (at + 1) % slots {
+		row = int(t.index[at]) - 1
+		if row < 0 {
+			return t.n, at
+		}
+		if t.rows[row] == *r {
+			return row, at
+		}
+	}
+}
+
+// add adds a row in the place that find returned.
+func (t *table[R]) add(r *R, at int) {
+	t.rows[t.n] = *r
+	t.taken[t.n] = uint16(at)
+	t.n++
+	t.index[at] = uint16(t.n)
+}
+
+func (t *table[R]) clear() {
+	t.index.clear(t.taken[:t.n])
+	t.n, t.last = 0, 0
+}
+
+// Reset begins a new frame: ADVERT blocks are appended to buf, which must not
+// become longer than limit bytes. A buffer with that capacity is used as it
+// is; for a smaller one a new one is made. The error is [ErrRoom] where less
+// than [MinRoom] is left. A limit over 65,535 is taken for that.
+func (e *Encoder) Reset(buf []byte, limit int) error {
+	limit = min(limit, block.MaxLength)
+	if limit-len(buf) < MinRoom {
+		return ErrRoom
+	}
+	if e.seed == 0 {
+		e.seed = newSeed()
+	}
+	e.buf = slices.Grow(buf, limit-len(buf))
+	e.limit = limit
+	e.total = 0
+	e.begin()
+	return nil
+}
+
+// begin begins a block, with tables of its own.
+func (e *Encoder) begin() {
+	e.start = len(e.buf)
+	e.buf = block.BeginAdvert(e.buf, block.ClassIPVS)
+	e.count = 0
+	e.services.clear()
+	e.dests.clear()
+	e.profiles.clear()
+}
+
+// Append adds a connection. [ErrFull] says that it does not fit: finish the
+// frame, and append it to the next, where it does. Every other error says why
+// it cannot be carried. On an error the frame is as it was before.
+//
+// Timeout and Age become milliseconds: Age rounded down, Timeout up, so that
+// what is known does not become 0, which means unknown; both are limited to
+// what 32 bits hold, about 49 days, and not below 0.
+func (e *Encoder) Append(c *ipvs.Conn) error {
+	if err := check(c); err != nil {
+		return err
+	}
+	if e.limit == 0 { // no Reset yet
+		return ErrFull
+	}
+	size := minEntrySize - ipv4Size - 1
+	client := c.Client.Addr()
+	size += addressSize(client)
+	age := milliseconds(c.Age)
+	size += varintSize(age)
+	if c.Flags&ipvs.FlagSeqMask != 0 {
+		size += sequencesSize
+	}
+	fields := fieldsSize(c)
+	size += fields
+
+	s := service{c.Virtual, c.Fwmark, c.Protocol}
+	serviceRow, serviceAt := e.services.last, 0
+	if e.services.n == 0 || e.services.rows[serviceRow] != s {
+		serviceRow, serviceAt = e.services.find(&s, e.seed.addrPort(s.virtual, uint64(s.fwmark)<<8|uint64(s.protocol)))
+	}
+	d := dest{c.Dest, uint16(serviceRow)}
+	destRow, destAt := e.dests.last, 0
+	if e.dests.n == 0 || e.dests.rows[destRow] != d {
+		destRow, destAt = e.dests.find(&d, e.seed.addrPort(d.dest, uint64(d.service)))
+	}
+	f := profile{c.Timeout, c.Flags &^ ipvs.FlagHashed, c.State, fields > 0}
+	profileRow, profileAt := e.profiles.last, 0
+	if e.profiles.n == 0 || e.profiles.rows[profileRow] != f {
+		profileRow, profileAt = e.profiles.find(&f, e.seed.profile(&f))
+	}
+
+	newService, newDest, newProfile := serviceRow == e.services.n, destRow == e.dests.n, profileRow == e.profiles.n
+	defined := 0
+	if newService {
+		defined += serviceSize(&s)
+	}
+	if newDest {
+		defined += destSize(&d, s.virtual.Port())
+	}
+	if newProfile {
+		defined += profileSize
+	}
+	if newService && serviceRow == maxRows || newDest && destRow == maxRows || newProfile && profileRow == maxRows || e.count == math.MaxUint16 {
+		size += advertSize + serviceSize(&s) + destSize(&d, s.virtual.Port()) + profileSize
+		if size > e.limit-len(e.buf) {
+			return ErrFull
+		}
+		e.end()
+		e.begin()
+		return e.Append(c)
+	}
+	size += defined
+	at := len(e.buf)
+	if size > e.limit-at {
+		return ErrFull
+	}
+
+	p := e.buf[at : at+size : at+size]
+	p[0] = uint8(destRow)
+	p = p[1:]
+	if newDest {
+		p[0] = uint8(serviceRow)
+		p = p[1:]
+		if newService {
+			p = p[putService(p, &s):]
+			e.services.add(&s, serviceAt)
+		}
+		p = p[putDest(p, &d, s.virtual.Port()):]
+		e.dests.add(&d, destAt)
+	}
+	p[0] = uint8(profileRow)
+	p = p[1:]
+	if newProfile {
+		putProfile(p, &f)
+		p = p[profileSize:]
+		e.profiles.add(&f, profileAt)
+	}
+	binary.BigEndian.PutUint16(p, c.Client.Port())
+	p = p[portSize:]
+	p = p[putAddress(p, client):]
+	p = p[putVarint(p, age):]
+	if c.Flags&ipvs.FlagSeqMask != 0 {
+		putSequence(p, &c.In)
+		putSequence(p[sequenceSize:], &c.Out)
+		p = p[sequencesSize:]
+	}
+	if fields > 0 {
+		putFields(p, c)
+	}
+	e.services.last, e.dests.last, e.profiles.last = serviceRow, destRow, profileRow
+	e.buf = e.buf[:at+size]
+	e.count++
+	e.total++
+	return nil
+}
+
+// check returns why a connection cannot be carried.
+func check(c *ipvs.Conn) error {
+	client, virtual, real := c.Client.Addr(), c.Virtual.Addr(), c.Dest.Addr()
+	if !(client.Is4() && virtual.Is4()) && !(isIPv6(client) && isIPv6(virtual)) || !real.Is4() && !isIPv6(real) {
+		return ErrFamily
+	}
+	if c.Flags&ipvs.FlagOnePacket != 0 {
+		return ErrOnePacket
+	}
+	if c.State > math.MaxUint8 {
+		return ErrState
+	}
+	if (c.PEName != "" || len(c.PEData) != 0) && !(c.Template() && validPEName(c.PEName) && validPEData(c.PEData)) {
+		return ErrPE
+	}
+	return nil
+}
+
+func isIPv6(a netip.Addr) bool { return a.Is6() && a.Zone() == "" }
+
+func validPEName[S string | []byte](name S) bool {
+	if len(name) == 0 || len(name) > peNameMax {
+		return false
+	}
+	for i := range len(name) {
+		if name[i] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func validPEData(data []byte) bool { return len(data) > 0 && len(data) <= peDataMax }
+
+// serviceSize returns the size of a definition.
+func serviceSize(s *service) int {
+	size := serviceHead + addressSize(s.virtual.Addr())
+	if s.fwmark != 0 {
+		size += fwmarkSize
+	}
+	return size
+}
+
+func putService(p []byte, s *service) int {
+	addr := s.virtual.Addr()
+	shape := uint8(0)
+	if !addr.Is4() {
+		shape |= serviceIPv6
+	}
+	if s.fwmark != 0 {
+		shape |= serviceFwmark
+	}
+	p[offServiceShape] = shape
+	p[offServiceProtocol] = uint8(s.protocol)
+	binary.BigEndian.PutUint16(p[offServicePort:], s.virtual.Port())
+	n := serviceHead
+	n += putAddress(p[n:], addr)
+	if s.fwmark != 0 {
+		binary.BigEndian.PutUint32(p[n:], s.fwmark)
+		n += fwmarkSize
+	}
+	return n
+}
+
+// destSize returns the size of a definition without that of its service.
+func destSize(d *dest, port uint16) int {
+	size := indexSize + 1 + addressSize(d.dest.Addr())
+	if d.dest.Port() != port {
+		size += portSize
+	}
+	return size
+}
+
+func putDest(p []byte, d *dest, port uint16) int {
+	addr := d.dest.Addr()
+	shape := uint8(0)
+	if !addr.Is4() {
+		shape |= destIPv6
+	}
+	if d.dest.Port() != port {
+		shape |= destPort
+	}
+	p[0] = shape
+	n := 1
+	n += putAddress(p[n:], addr)
+	if d.dest.Port() != port {
+		binary.BigEndian.PutUint16(p[n:], d.dest.Port())
+		n += portSize
+	}
+	return n
+}
+
+func putProfile(p []byte, f *profile) {
+	_ = p[profileSize-1]
+	options := uint8(0)
+	if f.fields {
+		options = optionFields
+	}
+	binary.BigEndian.PutUint32(p[offProfileFlags:], uint32(f.flags))
+	p[offProfileState] = uint8(f.state)
+	p[offProfileOptions] = options
+	binary.BigEndian.PutUint32(p[offProfileTimeout:], millisecondsUp(f.timeout))
+}
+
+// profile hashes a profile.
+func (s seed) profile(f *profile) uint64 {
+	h := (uint64(f.timeout) ^ uint64(s)) * mix1
+	h ^= h >> 32
+	h = (h ^ uint64(f.flags)<<16 ^ uint64(f.state)) * mix2
+	return h ^ h>>29
+}
+
+// fieldsSize returns the size of the fields, 0 for none.
+func fieldsSize(c *ipvs.Conn) int {
+	if c.PEName == "" {
+		return 0
+	}
+	return fieldsHead + 2*fieldHead + len(c.PEName) + len(c.PEData)
+}
+
+func putFields(p []byte, c *ipvs.Conn) {
+	binary.BigEndian.PutUint16(p, uint16(len(p)-fieldsHead))
+	p = p[fieldsHead:]
+	p[0], p[1] = fieldPEName, uint8(len(c.PEName))
+	p = p[fieldHead+copy(p[fieldHead:], c.PEName):]
+	p[0], p[1] = fieldPEData, uint8(len(c.PEData))
+	copy(p[fieldHead:], c.PEData)
+}
+
+// Count returns the number of connections in the frame.
+func (e *Encoder) Count() int { return e.total }
+
+// Full reports whether no further connection can be appended, not even one of
+// a real server and a state that others had.
+func (e *Encoder) Full() bool { return e.limit-len(e.buf) < minEntrySize }
+
+// end completes the block that is being filled.
+func (e *Encoder) end() {
+	// A block is within a frame, and has a connection: it cannot fail.
+	_ = block.EndAdvert(e.buf, e.start, e.count)
+}
+
+// Finish completes the ADVERT blocks, with sequence 0 and nothing held: see
+// [block.Stamp]. It returns buf, with the blocks appended, which stay valid
+// until the buffer is used again, or nil where there are no connections. It
+// may be called again after further connections.
+func (e *Encoder) Finish() []byte {
+	if e.total == 0 {
+		return nil
+	}
+	e.end()
+	return e.buf
+}
