@@ -61,6 +61,9 @@ static bool ssyncp_flags_ok(const struct ssyncp_entry *e)
 		       rec->state == IP_VS_TCP_S_LISTEN &&
 		       (rec->flags & IP_VS_CONN_F_FWD_MASK) ==
 		       IP_VS_CONN_F_MASQ;
+	/* Newer kernels invalidate templates so, and never find them again. */
+	if (e->template && rec->dport == htons(0xffff))
+		return false;
 	/*
 	 * A connection with port 0 is never found again; a template with a
 	 * port would be found as a connection, and counted as one.
@@ -133,6 +136,10 @@ static void ssyncp_set(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
 		cp->out_seq.init_seq = e->seq->out.init_seq;
 		cp->out_seq.delta = e->seq->out.delta;
 		cp->out_seq.previous_delta = e->seq->out.previous_delta;
+	} else {
+		/* Not of a session before on the same ports. */
+		memset(&cp->in_seq, 0, sizeof(cp->in_seq));
+		memset(&cp->out_seq, 0, sizeof(cp->out_seq));
 	}
 	cp->state = e->conn->state;
 	cp->old_state = (cp->old_state & SSYNCP_DIRTY) | SSYNCP_KNOWN |

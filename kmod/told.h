@@ -68,10 +68,13 @@ static inline bool ssyncp_conn_closing(const struct ip_vs_conn *cp)
 	return false;
 }
 
-/* A template that lost its real server: see ip_vs_check_template(). */
+/*
+ * A template that lost its real server: see ip_vs_check_template(). Older
+ * kernels change vport as well, but dport comes first.
+ */
 static inline bool ssyncp_conn_invalid(const struct ip_vs_conn *cp)
 {
-	return cp->flags & IP_VS_CONN_F_TEMPLATE && cp->vport == htons(0xffff);
+	return cp->flags & IP_VS_CONN_F_TEMPLATE && cp->dport == htons(0xffff);
 }
 
 /*
