@@ -169,7 +169,8 @@ static bool ssyncp_listen_probed;
 
 static void ssyncp_listen_probe_get(void)
 {
-	int err;
+	/* It runs with preemption disabled, where a lock of RT may not sleep. */
+	int err = -EOPNOTSUPP;
 
 	memset(&ssyncp_listen_probe, 0, sizeof(ssyncp_listen_probe));
 	ssyncp_listen_probe.kp.symbol_name = "ip_vs:ip_vs_tcp_conn_listen";
@@ -177,7 +178,8 @@ static void ssyncp_listen_probe_get(void)
 	ssyncp_listen_probe.handler = ssyncp_listen_return;
 	ssyncp_listen_probe.data_size = sizeof(struct ip_vs_conn *);
 
-	err = register_kretprobe(&ssyncp_listen_probe);
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		err = register_kretprobe(&ssyncp_listen_probe);
 	ssyncp_listen_probed = !err;
 	if (err) {
 		ssyncp_missing |= SSYNCP_MISSING_CONN_LISTEN;

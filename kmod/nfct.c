@@ -16,7 +16,7 @@
 #include <net/netfilter/nf_conntrack_seqadj.h>
 #include <net/netfilter/nf_conntrack_zones.h>
 
-#include "module.h"
+#include "told.h"
 
 static void ssyncp_nfct_copy(struct ssyncp_seq *to,
 			     const struct nf_ct_seqadj *from)
@@ -83,19 +83,35 @@ bool ssyncp_nfct_holds(const struct ip_vs_conn *cp)
 	       (ssyncp_seq_set(&cp->in_seq) || ssyncp_seq_set(&cp->out_seq));
 }
 
-static void ssyncp_nfct_give(struct nf_ct_seqadj *to, struct ip_vs_seq *from)
+static void ssyncp_nfct_give(struct nf_ct_seqadj *to,
+			     const struct ip_vs_seq *from)
 {
 	to->correction_pos = from->init_seq;
 	to->offset_after = from->delta;
 	to->offset_before = from->previous_delta;
-	memset(from, 0, sizeof(*from));
+}
+
+static void ssyncp_nfct_forget(struct ip_vs_conn *cp)
+{
+	memset(&cp->in_seq, 0, sizeof(cp->in_seq));
+	memset(&cp->out_seq, 0, sizeof(cp->out_seq));
+}
+
+static bool ssyncp_nfct_adjusts(const struct nf_conn_seqadj *adj)
+{
+	const struct nf_ct_seqadj *seq = adj->seq;
+
+	return seq[0].offset_after || seq[0].offset_before ||
+	       seq[1].offset_after || seq[1].offset_before;
 }
 
 /*
  * A packet of a connection that a peer had: hand what cp holds to the
  * conntrack entry of the packet. That is a new one, so it can be extended; if
- * it is none (untracked, or invalid to a firewall) the next packet is tried.
- * Called from packet hooks.
+ * it is none (untracked, or invalid to a firewall) the next packet is tried. It
+ * may never be confirmed, where both sides speak at once or the packet is
+ * dropped further on: cp holds on to it until it sees a confirmed one that has
+ * it. Called from packet hooks.
  */
 void ssyncp_nfct_adopt(struct ip_vs_conn *cp, const struct sk_buff *skb)
 {
@@ -117,12 +133,19 @@ void ssyncp_nfct_adopt(struct ip_vs_conn *cp, const struct sk_buff *skb)
 	     IP_CT_DIR_ORIGINAL : IP_CT_DIR_REPLY;
 
 	spin_lock_bh(&cp->lock);
+	/* The client's port is used again: nothing of the session before. */
+	if (ssyncp_conn_opening(cp))
+		ssyncp_nfct_forget(cp);
 	if (ssyncp_nfct_holds(cp)) {
 		spin_lock(&ct->lock);
-		ssyncp_nfct_give(&adj->seq[in], &cp->in_seq);
-		ssyncp_nfct_give(&adj->seq[!in], &cp->out_seq);
+		if (!ssyncp_nfct_adjusts(adj)) {
+			ssyncp_nfct_give(&adj->seq[in], &cp->in_seq);
+			ssyncp_nfct_give(&adj->seq[!in], &cp->out_seq);
+		}
 		spin_unlock(&ct->lock);
 		set_bit(IPS_SEQ_ADJUST_BIT, &ct->status);
+		if (nf_ct_is_confirmed(ct))
+			ssyncp_nfct_forget(cp);
 	}
 	spin_unlock_bh(&cp->lock);
 }

@@ -109,7 +109,9 @@ struct ssyncp_queue *ssyncp_queue_alloc(struct net *net)
 	shards = min_t(unsigned int, SSYNCP_SHARDS_MAX,
 		       roundup_pow_of_two(num_online_cpus()));
 	size = clamp_t(unsigned int, READ_ONCE(ssyncp_queue_len), 64, 1 << 24);
-	size = DIV_ROUND_UP(size, shards);
+	/* More than that a ring cannot be. */
+	size = min_t(unsigned int, DIV_ROUND_UP(size, shards),
+		     KMALLOC_MAX_SIZE / sizeof(void *));
 
 	q = kzalloc(struct_size(q, shards, shards), GFP_KERNEL_ACCOUNT);
 	if (!q)

@@ -80,9 +80,13 @@ static size_t ssyncp_emit(struct ip_vs_conn *cp, unsigned long age_max,
 	if (unlikely(cp->control))
 		len = ssyncp_emit_controllers(cp, buf, tally);
 
-	nfct = ssyncp_nfct_seq(cp, &seq);
 	spin_lock(&cp->lock);
 	cp->old_state &= ~SSYNCP_DIRTY;
+	/*
+	 * Behind that, or a packet on another processor could edit what was
+	 * read and take itself for told. ct->lock nests in cp->lock.
+	 */
+	nfct = ssyncp_nfct_seq(cp, &seq);
 	if (unlikely(!(cp->old_state & SSYNCP_LOCAL))) {
 		/* A peer's news replaced it since: it is not ours to tell. */
 	} else if (ssyncp_conn_persists(cp)) {
@@ -118,12 +122,12 @@ static void ssyncp_count_tally(struct ssyncp_net *sn,
 
 /*
  * Fill the page with records of one shard; at most `room` bytes, which is
- * enough for the largest unit.
+ * enough for the largest unit, from at most `budget` connections.
  */
 static size_t ssyncp_fill(struct ssyncp_queue *q, struct ssyncp_shard *shard,
-			  size_t room, bool *empty)
+			  size_t room, unsigned int *budget, bool *empty)
 {
-	unsigned int budget = SSYNCP_FILL_MAX;
+	unsigned int left = min_t(unsigned int, *budget, SSYNCP_FILL_MAX);
 	struct ssyncp_tally tally = {};
 	struct ip_vs_conn *cp;
 	size_t len = 0;
@@ -132,7 +136,8 @@ static size_t ssyncp_fill(struct ssyncp_queue *q, struct ssyncp_shard *shard,
 	*empty = false;
 	/* Once for all the locks of connections. */
 	local_bh_disable();
-	while (len <= room && budget--) {
+	*budget -= left;
+	for (; len <= room && left; left--) {
 		unsigned long now = jiffies;
 
 		cp = __ptr_ring_peek(&shard->ring);
@@ -145,6 +150,7 @@ static size_t ssyncp_fill(struct ssyncp_queue *q, struct ssyncp_shard *shard,
 		len += ssyncp_emit(cp, now - shard->empty_at, q->page + len,
 				   &tally);
 	}
+	*budget += left;
 	ssyncp_count_tally(q->sn, &tally);
 	local_bh_enable();
 	return len;
@@ -179,6 +185,8 @@ static ssize_t ssyncp_read_events(struct ssyncp_queue *q, char __user *buf)
 static ssize_t ssyncp_read_now(struct ssyncp_queue *q, char __user *buf,
 			       size_t count)
 {
+	/* Else who reads what is not told could be kept busy by packets. */
+	unsigned int budget = ssyncp_queue_size(q);
 	unsigned int i, idle = 0;
 	ssize_t done;
 	size_t len;
@@ -188,10 +196,11 @@ static ssize_t ssyncp_read_now(struct ssyncp_queue *q, char __user *buf,
 	if (done < 0)
 		return done;
 
-	for (i = q->next; idle < q->nr_shards; ) {
+	for (i = q->next; idle < q->nr_shards && budget; ) {
 		if (count - done < SSYNCP_CHAIN_MAX)
 			break;
-		len = ssyncp_fill(q, &q->shards[i], count - done, &empty);
+		len = ssyncp_fill(q, &q->shards[i], count - done, &budget,
+				  &empty);
 		if (len && copy_to_user(buf + done, q->page, len)) {
 			ssyncp_count(q->sn, DROPPED_FAULT);
 			ssyncp_queue_lost(q);

@@ -27,17 +27,15 @@ u32 ssyncp_record_msecs(unsigned long j)
 }
 
 /*
- * One direction's adjustment: IPVS's own, which comes first in the packet's
- * way and so has moved the position that conntrack knows, and conntrack's.
+ * One direction's adjustment: what cp holds until conntrack takes it over
+ * (nfct.c; it is the fresher of the two), or what conntrack knows.
  */
 static void ssyncp_record_seq(struct ssyncp_seq *to,
 			      const struct ip_vs_seq *own,
 			      const struct ssyncp_seq *nfct)
 {
-	if (nfct && (nfct->delta || nfct->previous_delta)) {
-		to->init_seq = nfct->init_seq - own->delta;
-		to->delta = nfct->delta + own->delta;
-		to->previous_delta = nfct->previous_delta + own->delta;
+	if (nfct && !own->delta && !own->previous_delta) {
+		*to = *nfct;
 	} else {
 		to->init_seq = own->init_seq;
 		to->delta = own->delta;

@@ -74,6 +74,8 @@ static struct ip_vs_conn *ssyncp_walk_from_cursor(struct ssyncp_walk *w)
 		ssyncp_count(w->sn, SNAPSHOT_RESTARTS);
 	w->begun = true;
 	w->pos = 0;
+	/* Kernels that keep a position of their own keep it there. */
+	memset(&w->iterator, 0, sizeof(w->iterator));
 	return ssyncp_step(w, SEQ_START_TOKEN);
 }
 
