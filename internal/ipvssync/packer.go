@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
@@ -15,6 +16,8 @@ type packer struct {
 	counters *Counters
 	encoder  wire.Encoder
 	building bool // the encoder has a buffer
+	plain    ipvs.Plain
+	conn     ipvs.Conn
 }
 
 func newPacker(o Options) (packer, error) {
@@ -33,22 +36,38 @@ func (p *packer) begin(out *engine.Outbox) {
 	}
 }
 
-// add puts a connection into the advert, and a full one into out.
-func (p *packer) add(c *ipvs.Conn, out *engine.Outbox) {
-	p.begin(out)
-	err := p.encoder.Append(c)
-	if errors.Is(err, wire.ErrFull) {
-		p.flush(out)
+// take puts the connections of a batch into adverts, and full ones into out. It
+// returns how many there were.
+func (p *packer) take(batch *chardev.Batch, out *engine.Outbox) (n int) {
+	for ; ; n++ {
+		var err error
 		p.begin(out)
-		err = p.encoder.Append(c)
+		switch {
+		case batch.NextPlain(&p.plain):
+			if err = p.encoder.AppendPlain(&p.plain); err != nil && errors.Is(err, wire.ErrFull) {
+				p.turn(out)
+				err = p.encoder.AppendPlain(&p.plain)
+			}
+		case batch.Next(&p.conn):
+			if err = p.encoder.Append(&p.conn); err != nil && errors.Is(err, wire.ErrFull) {
+				p.turn(out)
+				err = p.encoder.Append(&p.conn)
+			}
+		default:
+			return n
+		}
+		if err != nil {
+			p.counters.Skipped.Add(skipped(err), 1)
+		} else if p.encoder.Full() {
+			p.flush(out)
+		}
 	}
-	if err != nil {
-		p.counters.Skipped.Add(skipped(err), 1)
-		return
-	}
-	if p.encoder.Full() {
-		p.flush(out)
-	}
+}
+
+// turn puts the advert into out and begins another one.
+func (p *packer) turn(out *engine.Outbox) {
+	p.flush(out)
+	p.begin(out)
 }
 
 // flush puts the advert into out, unless it is empty.

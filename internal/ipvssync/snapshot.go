@@ -6,7 +6,6 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/engine"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
-	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
 
@@ -17,7 +16,6 @@ const snapshotBatch = wire.MaxConns * chardev.MinRecordSize
 type snapshot struct {
 	device Device
 	batch  *chardev.Batch
-	conn   ipvs.Conn
 	packer packer
 }
 
@@ -31,9 +29,7 @@ func (s *snapshot) Read(out *engine.Outbox) (more bool, err error) {
 	case !ok: // a snapshot is never without something to read
 		return false, io.ErrUnexpectedEOF
 	}
-	for s.batch.Next(&s.conn) {
-		s.packer.add(&s.conn, out)
-	}
+	s.packer.take(s.batch, out)
 	s.packer.flush(out)
 	return true, s.batch.Err()
 }

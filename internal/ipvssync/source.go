@@ -7,7 +7,6 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/engine"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
-	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
 // Source is the news of this director's connections.
@@ -15,7 +14,6 @@ type Source struct {
 	options Options
 	device  Device
 	batch   *chardev.Batch
-	conn    ipvs.Conn
 	packer  packer
 	pause   error // as long as the master runs
 }
@@ -65,10 +63,7 @@ func (s *Source) Read(out *engine.Outbox) (engine.Reading, error) {
 	if !ok || err != nil {
 		return r, err
 	}
-	for s.batch.Next(&s.conn) {
-		r.Entries++
-		s.packer.add(&s.conn, out)
-	}
+	r.Entries = s.packer.take(s.batch, out)
 	events := s.batch.Events()
 	r.More = s.batch.Full()
 	r.Lost = events&chardev.EventLost != 0

@@ -104,6 +104,41 @@ func (b *Batch) Next(c *ipvs.Conn) bool {
 	}
 }
 
+// NextPlain takes the next record where it is a connection that [ipvs.Plain] can
+// hold, and sets every field of c. Where it returns false it took nothing:
+// [Batch.Next] says what there is. The two may be called in turn.
+func (b *Batch) NextPlain(c *ipvs.Plain) bool {
+	if len(b.rest) < connSize {
+		return false
+	}
+	p := (*[connSize]byte)(b.rest)
+	if binary.NativeEndian.Uint32(p[offLen:]) != plainHead ||
+		binary.NativeEndian.Uint16(p[offFamily:]) != familyIPv4<<8|familyIPv4 {
+		return false
+	}
+	flags := ipvs.Flags(binary.NativeEndian.Uint32(p[offFlags:]))
+	zeros := binary.NativeEndian.Uint64(p[offReserved:]) |
+		binary.NativeEndian.Uint64(p[offCAddr+8:]) | uint64(binary.NativeEndian.Uint32(p[offCAddr+4:])) |
+		binary.NativeEndian.Uint64(p[offVAddr+8:]) | uint64(binary.NativeEndian.Uint32(p[offVAddr+4:])) |
+		binary.NativeEndian.Uint64(p[offDAddr+8:]) | uint64(binary.NativeEndian.Uint32(p[offDAddr+4:]))
+	if flags&ipvs.FlagSeqMask != 0 || zeros != 0 {
+		return false
+	}
+	c.Ports = [6]byte(p[offCPort:])
+	c.Client = [4]byte(p[offCAddr:])
+	c.Virtual = [4]byte(p[offVAddr:])
+	c.Dest = [4]byte(p[offDAddr:])
+	c.Protocol = ipvs.Protocol(p[offProtocol])
+	c.State = ipvs.State(binary.NativeEndian.Uint16(p[offState:]))
+	c.Flags = flags
+	b.rest = b.rest[connSize:]
+	return true
+}
+
+// plainHead is the head of a connection record without options.
+var plainHead = binary.NativeEndian.Uint32(
+	append(binary.NativeEndian.AppendUint16(nil, connSize), kindConn, 0))
+
 // What is wrong with a record.
 var (
 	errHead      = errors.New("cut off, or of unknown kind")

@@ -137,6 +137,62 @@ func TestNextSetsEveryField(t *testing.T) {
 	}
 }
 
+func TestNextPlainTakesWhatPlainCanHold(t *testing.T) {
+	plain, claims := established(), established()
+	claims.Flags |= ipvs.FlagInSeq
+	bare := records(t, established())
+	copy(bare[8:], host32(uint32(claims.Flags))) // says so, and has no option
+	broken := records(t, plain)
+	broken[40+15] = 1
+	for _, tt := range []struct {
+		name   string
+		record []byte
+		want   bool
+	}{
+		{"IPv4", records(t, plain), true},
+		{"IPv4 with a sequence adjustment", records(t, adjusted()), false},
+		{"a flag of one without it", bare, false},
+		{"mixed families", records(t, mixedFamily()), false},
+		{"a persistence engine", records(t, sipTemplate("x")), false},
+		{"a malformed record", broken, false},
+		{"an event", event(chardev.EventLost), false},
+		{"a record cut off", records(t, plain)[:80], false},
+		{"nothing", nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			whole := load(tt.record)
+			wantConn, wantErr := take(whole), whole.Err()
+			b := load(tt.record)
+			var got ipvs.Plain
+			if took := b.NextPlain(&got); took != tt.want {
+				t.Fatalf("took it: %v, want %v", took, tt.want)
+			}
+			if rest := take(b); !tt.want && !reflect.DeepEqual(rest, wantConn) {
+				t.Errorf("Next finds %v behind it, want %v", rest, wantConn)
+			} else if tt.want && len(rest) != 0 {
+				t.Errorf("Next finds it again: %v", rest)
+			}
+			if (b.Err() == nil) != (wantErr == nil) {
+				t.Errorf("error %v, want %v", b.Err(), wantErr)
+			}
+			if tt.want && got != plainOf(plain) {
+				t.Errorf("got\n%+v, want\n%+v", got, plainOf(plain))
+			}
+		})
+	}
+}
+
+func plainOf(c ipvs.Conn) ipvs.Plain {
+	p := ipvs.Plain{
+		Client: c.Client.Addr().As4(), Virtual: c.Virtual.Addr().As4(), Dest: c.Dest.Addr().As4(),
+		Protocol: c.Protocol, State: c.State, Flags: c.Flags,
+	}
+	for i, port := range []uint16{c.Client.Port(), c.Virtual.Port(), c.Dest.Port()} {
+		p.Ports[2*i], p.Ports[2*i+1] = byte(port>>8), byte(port)
+	}
+	return p
+}
+
 func TestFullMeansThatAConnectionAndItsControllersMayNotHaveFit(t *testing.T) {
 	one := records(t, established())
 	b := chardev.NewBatch(0)

@@ -74,6 +74,33 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	return nil
 }
 
+// AppendPlain is [Encoder.Append] for connections that need no more than that.
+func (e *Encoder) AppendPlain(c *ipvs.Plain) error {
+	if c.Flags&ipvs.FlagOnePacket != 0 {
+		return ErrOnePacket
+	}
+	if c.Protocol == ipvs.IP {
+		return ErrFwmarkTemplate
+	}
+	at := e.size
+	if e.advert == nil || e.count == MaxConns || at > MaxSize-EntrySize {
+		return ErrFull
+	}
+	p := (*[EntrySize]byte)(e.advert[at:])
+	p[offReserved] = 0
+	p[offProtocol] = uint8(c.Protocol)
+	*(*[6]byte)(p[offCPort:]) = c.Ports
+	*(*[4]byte)(p[offCAddr:]) = c.Client
+	*(*[4]byte)(p[offVAddr:]) = c.Virtual
+	*(*[4]byte)(p[offDAddr:]) = c.Dest
+	// What Plain has none of is not claimed.
+	flags := uint16(c.Flags &^ (neverSent | ipvs.FlagSeqMask))
+	binary.BigEndian.PutUint32(p[offFlags:], uint32(flags)<<16|uint32(uint16(c.State)))
+	e.size += EntrySize
+	e.count++
+	return nil
+}
+
 // refuse returns why version 1 cannot carry a connection.
 func refuse(c *ipvs.Conn) error {
 	switch {

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"testing"
@@ -203,4 +204,64 @@ func TestFinishMayBeFollowedByFurtherConnections(t *testing.T) {
 			t.Errorf("with %d: got\n%x, want\n%x", i+1, got, want)
 		}
 	}
+}
+
+func TestAPlainConnectionIsEncodedAsAny(t *testing.T) {
+	list := conns(51, ipvs.FlagHashed|ipvs.FlagNFCT|ipvs.FlagInactive)
+	var whole, plain wire.Encoder
+	for _, e := range []*wire.Encoder{&whole, &plain} {
+		if err := e.Reset(nil, 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range list {
+		c := plainOf(&list[i])
+		want, got := whole.Append(&list[i]), plain.AppendPlain(&c)
+		if got != want {
+			t.Errorf("connection %d: %v, want %v", i, got, want)
+		}
+	}
+	if got, want := plain.Finish(), whole.Finish(); !bytes.Equal(got, want) {
+		t.Errorf("got\n%x, want\n%x", got, want)
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*ipvs.Plain)
+		want   error
+	}{
+		{"one packet scheduling", func(c *ipvs.Plain) { c.Flags |= ipvs.FlagOnePacket }, wire.ErrOnePacket},
+		{"fwmark template", func(c *ipvs.Plain) { c.Protocol = ipvs.IP }, wire.ErrFwmarkTemplate},
+	} {
+		c := plainOf(&list[0])
+		tt.change(&c)
+		if err := plain.AppendPlain(&c); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestAPlainConnectionClaimsNoOptions(t *testing.T) {
+	c := plainOf(&conns(1, 0)[0])
+	c.Flags |= ipvs.FlagSeqMask
+	var e wire.Encoder
+	if err := e.Reset(nil, 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.AppendPlain(&c); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := e.Finish(), layOut(1, 0, 3); !bytes.Equal(got, want) {
+		t.Errorf("got\n%x, want\n%x", got, want)
+	}
+}
+
+func plainOf(c *ipvs.Conn) ipvs.Plain {
+	p := ipvs.Plain{
+		Client: c.Client.Addr().As4(), Virtual: c.Virtual.Addr().As4(), Dest: c.Dest.Addr().As4(),
+		Protocol: c.Protocol, State: c.State, Flags: c.Flags,
+	}
+	for i, port := range []uint16{c.Client.Port(), c.Virtual.Port(), c.Dest.Port()} {
+		binary.BigEndian.PutUint16(p.Ports[2*i:], port)
+	}
+	return p
 }
