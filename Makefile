@@ -23,6 +23,8 @@ TIMEOUT ?= 30m
 
 RUNS     ?= 20
 STRESS   ?= 5m
+FUZZ     ?= 30m
+SEED     ?=
 FUZZTIME ?= 5s
 
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -91,6 +93,12 @@ stress: ## What can happen to directors, all of it at once for STRESS, in KERNEL
 	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run=TestStress \
 		-exec='$(CURDIR)/.cache/bin/guest -put -memory=2048 -limit=4h -append=STRESS=$(STRESS) -kernel=$(KERNEL)' ./lab/guest
 
+fuzz-device: ## Every system call of /dev/ssyncp with any argument, for FUZZ, in KERNEL; SEED
+	@lab/install-packages build guest matrix
+	go build -o .cache/bin/guest ./lab/cmd/guest
+	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run='^TestDeviceFuzz$$' \
+		-exec='$(CURDIR)/.cache/bin/guest -put -memory=2048 -limit=4h "-append=FUZZ=$(FUZZ) FUZZ_SEED=$(SEED)" -kernel=$(KERNEL)' ./lab/guest
+
 # A tenth as fast: what is about being quick enough says nothing there.
 lab-debug: ## The tests in a guest, in a kernel with KASAN, lockdep, kmemleak ...
 	@lab/install-packages build guest
@@ -125,5 +133,6 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest lab matrix matrix-check lab-debug stress demo failover bench bench-kernel dkms install uninstall clean \
+.PHONY: help kmod build test lint unit fuzz kmod-check guest lab matrix matrix-check lab-debug stress fuzz-device demo failover bench bench-kernel \
+	dkms install uninstall clean \
 	$(GUESTS)

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/ssyncp/ssyncp/lab/devicefuzz"
 )
 
 // The kernel's own modules that the tests use without IPVS or the network
@@ -16,6 +18,9 @@ func TestMain(m *testing.M) {
 	if !inGuest() {
 		fmt.Println("guest tests run in a guest: make guest")
 		os.Exit(0)
+	}
+	if status, is := devicefuzz.Child(); is {
+		os.Exit(status)
 	}
 	if out, err := exec.Command("/sbin/modprobe", append([]string{"-a"}, modules...)...).CombinedOutput(); err != nil {
 		fmt.Printf("modprobe: %v\n%s", err, out)
