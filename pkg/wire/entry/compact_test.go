@@ -23,12 +23,12 @@ func TestCompact(t *testing.T) {
 		ordered bool
 		most    float64 // bytes a connection, 0 for any
 	}{
-		{"news", func(*world) {}, true, 24},
-		{"of a table", func(w *world) { w.age = w.kept }, true, 24},
-		{"of a table, real servers of every service", func(w *world) { w.age, w.shared = w.kept, true }, true, 24},
-		{"news, as they come", func(*world) {}, false, 0},
-		{"of a table, as they come", func(w *world) { w.age = w.kept }, false, 0},
-		{"of a table, IPv6", func(w *world) { w.age, w.addr = w.kept, ipv6 }, true, 0},
+		{"news, up to 100 ms old", func(*world) {}, true, 24},
+		{"of a table, minutes old", func(w *world) { w.age = w.kept }, true, 24},
+		{"of a table, where every real server is one of every service", func(w *world) { w.age, w.shared = w.kept, true }, true, 24},
+		{"news, not ordered", func(*world) {}, false, 0},
+		{"of a table, not ordered", func(w *world) { w.age = w.kept }, false, 0},
+		{"of a table, IPv6 throughout", func(w *world) { w.age, w.addr = w.kept, ipv6 }, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld()
@@ -58,6 +58,7 @@ func TestCompact(t *testing.T) {
 			if tt.most > 0 && each > tt.most {
 				t.Errorf("%.2f bytes a connection, at most %v are asked for", each, tt.most)
 			}
+			checkDocument(t, tt.name, each)
 		})
 	}
 }
