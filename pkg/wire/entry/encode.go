@@ -89,6 +89,7 @@ func (t *table[R]) clear() {
 // is; for a smaller one a new one is made. The error is [ErrRoom] where less
 // than [MinRoom] is left. A limit over 65,535 is taken for that.
 func (e *Encoder) Reset(buf []byte, limit int) error {
+	e.limit, e.total = 0, 0
 	limit = min(limit, block.MaxLength)
 	if limit-len(buf) < MinRoom {
 		return ErrRoom
@@ -98,7 +99,6 @@ func (e *Encoder) Reset(buf []byte, limit int) error {
 	}
 	e.buf = slices.Grow(buf, limit-len(buf))
 	e.limit = limit
-	e.total = 0
 	e.begin()
 	return nil
 }
@@ -124,7 +124,7 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	if err := check(c); err != nil {
 		return err
 	}
-	if e.limit == 0 { // no Reset yet
+	if e.limit == 0 { // no Reset yet, or one that failed
 		return ErrFull
 	}
 	size := minEntrySize - ipv4Size - 1

@@ -167,6 +167,9 @@ func TestTheLargestConnectionFitsWhereResetIsContent(t *testing.T) {
 	if err := e.Reset(make([]byte, 1), entry.MinRoom); !errors.Is(err, entry.ErrRoom) {
 		t.Errorf("a byte in it: %v", err)
 	}
+	if err := e.Append(&c); !errors.Is(err, entry.ErrFull) || e.Finish() != nil {
+		t.Errorf("after that: %v", err)
+	}
 }
 
 func TestTimesAreMilliseconds(t *testing.T) {
