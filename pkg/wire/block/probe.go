@@ -1,5 +1,7 @@
 package block
 
+import "slices"
+
 // AppendProbe appends a PROBE of size bytes in all, at least [HeadSize].
 func AppendProbe(dst []byte, size int) ([]byte, error) {
 	switch {
@@ -8,5 +10,8 @@ func AppendProbe(dst []byte, size int) ([]byte, error) {
 	case size > HeadSize+MaxLength:
 		return dst, ErrTooLong
 	}
-	return end(dst, append(begin(dst, TypeProbe), make([]byte, size-HeadSize)...))
+	p := begin(slices.Grow(dst, size), TypeProbe)
+	zeros := p[len(p) : len(dst)+size]
+	clear(zeros)
+	return end(dst, p[:len(dst)+size])
 }
