@@ -51,4 +51,10 @@
 // is not zero, also that of an entry, so that a later use cannot be taken for
 // something that it is not. What an entry says (protocol, state, flags) is not
 // judged here: the kernel module does, and counts it.
+//
+// # Version 2
+//
+// Its layers are packages of their own: frame (what one packet carries,
+// sealed), block (what is in it) and entry (IPVS connections). frame.VersionOf
+// tells which version a message has.
 package wire
