@@ -65,6 +65,7 @@ static int ssyncp_release(struct inode *inode, struct file *file)
 		ssyncp_injector_close(f->injector);
 	if (f->snapshot)
 		ssyncp_snapshot_close(f->snapshot);
+	ssyncp_hook_settle();
 	put_net(f->net);
 	kfree(f);
 	return 0;

@@ -231,7 +231,7 @@ static bool ssyncp_tap_close(struct ssyncp_tap *tap)
 		return true;
 	if (cmpxchg(&tap->pp->state_transition, tap->ours, tap->orig) !=
 	    tap->ours) {
-		pr_warn("protocol %u: %ps stands on top of our state_transition; the module cannot be unloaded until it is gone\n",
+		pr_warn("protocol %u: %ps stands on top of our state_transition; the module stays until it is gone and /dev/ssyncp was opened and closed once more\n",
 			tap->protocol, READ_ONCE(tap->pp->state_transition));
 		return false;
 	}
@@ -257,17 +257,10 @@ void ssyncp_hook_get(struct net *net)
 		ssyncp_tap_open(&ssyncp_taps[i], net);
 }
 
-/* Behind this no packet hook sees what was unpublished before it. */
-void ssyncp_hook_put(void)
+static void ssyncp_hook_close(void)
 {
 	bool out = true;
 	size_t i;
-
-	lockdep_assert_held(&ssyncp_mutex);
-	if (--ssyncp_hook_users) {
-		synchronize_rcu();
-		return;
-	}
 
 	for (i = 0; i < ARRAY_SIZE(ssyncp_taps); i++)
 		out &= ssyncp_tap_close(&ssyncp_taps[i]);
@@ -281,6 +274,29 @@ void ssyncp_hook_put(void)
 		ssyncp_hook_pinned = false;
 		module_put(THIS_MODULE);
 	}
+}
+
+/* Behind this no packet hook sees what was unpublished before it. */
+void ssyncp_hook_put(void)
+{
+	lockdep_assert_held(&ssyncp_mutex);
+	if (--ssyncp_hook_users)
+		synchronize_rcu();
+	else
+		ssyncp_hook_close();
+}
+
+/*
+ * Who stood on top of us when the last reader left may be gone by now: then
+ * nothing keeps us any more. The caller's descriptor still holds the module.
+ */
+void ssyncp_hook_settle(void)
+{
+	mutex_lock(&ssyncp_mutex);
+	if (!ssyncp_hook_users && ssyncp_hook_pinned &&
+	    !(ssyncp_hook_state() & SSYNCP_STATE_BURIED))
+		ssyncp_hook_close();
+	mutex_unlock(&ssyncp_mutex);
 }
 
 u32 ssyncp_hook_state(void)

@@ -94,10 +94,11 @@ static inline void ssyncp_count_refused(struct ssyncp_net *sn, u32 reason)
 	this_cpu_inc(sn->counters->value[SSYNCP_COUNTER_REFUSED + reason]);
 }
 
-/* hook.c: the interposition in IPVS; under ssyncp_mutex */
+/* hook.c: the interposition in IPVS; under ssyncp_mutex, but for the last */
 void ssyncp_hook_get(struct net *net);
 void ssyncp_hook_put(void);
 u32 ssyncp_hook_state(void);
+void ssyncp_hook_settle(void);
 
 /* read.c: the reader's side of it */
 ssize_t ssyncp_queue_read(struct ssyncp_queue *q, char __user *buf,

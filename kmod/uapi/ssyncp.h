@@ -262,7 +262,11 @@ enum {
 #define SSYNCP_MISSING_CONN_LISTEN	0x40
 #define SSYNCP_MISSING_SERVICE_FIND	0x80
 
-/* ssyncp_stats.state */
+/*
+ * ssyncp_stats.state. Where somebody hooked on top of us, ours cannot be taken
+ * out when the last reader leaves: the module then stays loaded and passes
+ * packets on, until they are gone and the device is next closed.
+ */
 #define SSYNCP_STATE_CAPTURING		0x01	/* a CAPTURE reader is attached */
 #define SSYNCP_STATE_LINGERING		0x02	/* its queue waits for the next */
 #define SSYNCP_STATE_MASTER_RUNNING	0x04
