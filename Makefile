@@ -75,7 +75,7 @@ $(GUESTS): guest-%:
 	@lab/install-packages build guest $(if $(filter-out $(KERNELS),$*),matrix)
 	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='$(RUN)' \
-		-exec='$(CURDIR)/.cache/bin/guest -put -kernel=$*' ./lab/guest
+		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -kernel=$*' ./lab/guest
 
 dkms: build ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
 	@lab/install-packages build guest dkms
@@ -91,7 +91,7 @@ stress: ## What can happen to directors, all of it at once for STRESS, in KERNEL
 	@lab/install-packages build guest matrix
 	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run=TestStress \
-		-exec='$(CURDIR)/.cache/bin/guest -put -memory=2048 -limit=4h -append=STRESS=$(STRESS) -kernel=$(KERNEL)' ./lab/guest
+		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -limit=4h -append=STRESS=$(STRESS) -kernel=$(KERNEL)' ./lab/guest
 
 fuzz-device: ## Every system call of /dev/ssyncp with any argument, for FUZZ, in KERNEL; SEED
 	@lab/install-packages build guest matrix
@@ -105,7 +105,7 @@ lab-debug: ## The tests in a guest, in a kernel with KASAN, lockdep, kmemleak ..
 	lab/fetch-kernel $(DEBUG_KERNEL)
 	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=2h -run='$(RUN)' -skip='$(DEBUG_SKIP)' \
-		-exec='$(CURDIR)/.cache/bin/guest -put -memory=2048 -limit=2h -kernel=$(DEBUG_KERNEL)' ./lab/guest
+		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -limit=2h -kernel=$(DEBUG_KERNEL)' ./lab/guest
 
 demo: ## A director loses its power, with ssyncp and without
 	@lab/install-packages build guest

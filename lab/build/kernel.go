@@ -43,12 +43,22 @@ func FetchKernel(ctx context.Context, name string) (Kernel, error) {
 // Module builds ssyncp.ko for a kernel, apart from the source directory so that
 // builds for several kernels do not meet, and returns its path.
 func Module(ctx context.Context, k Kernel) (string, error) {
+	return module(ctx, k, "kmod", "ssyncp.ko")
+}
+
+// Interposer builds interposer.ko for a kernel: somebody else in the place that
+// ssyncp.ko takes.
+func Interposer(ctx context.Context, k Kernel) (string, error) {
+	return module(ctx, k, "lab/interposer", "interposer.ko")
+}
+
+func module(ctx context.Context, k Kernel, sources, name string) (string, error) {
 	directory, err := Cache("kmod", k.Name)
 	if err != nil {
 		return "", err
 	}
-	if _, err := run(ctx, nil, "lab/build-module", k.Headers, directory); err != nil {
+	if _, err := run(ctx, nil, "lab/build-module", sources, k.Headers, directory); err != nil {
 		return "", err
 	}
-	return filepath.Join(directory, "ssyncp.ko"), nil
+	return filepath.Join(directory, sources, name), nil
 }

@@ -15,9 +15,10 @@ import (
 
 // Where things are in a guest.
 const (
-	Agent  = "/bin/agent"
-	Module = "/lib/modules/ssyncp.ko"
-	Daemon = "/usr/sbin/ssyncpd"
+	Agent      = "/bin/agent"
+	Module     = "/lib/modules/ssyncp.ko"
+	Interposer = "/lib/modules/interposer.ko"
+	Daemon     = "/usr/sbin/ssyncpd"
 )
 
 // A Spec says what is in an image.

@@ -7,7 +7,7 @@
 // With -put the program comes from this machine, which is how `go test` runs
 // tests in a guest:
 //
-//	go test -v -exec 'guest -put -kernel 6.1.176' -run Failover ./lab/guest
+//	go test -v -exec 'guest -put -interposer -kernel 6.1.176' -run Failover ./lab/guest
 package main
 
 import (
@@ -28,20 +28,22 @@ import (
 )
 
 type options struct {
-	kernel string
-	module string
-	bare   bool
-	put    bool
-	memory int
-	append string
-	limit  time.Duration
-	argv   []string
+	kernel     string
+	module     string
+	interposer bool
+	bare       bool
+	put        bool
+	memory     int
+	append     string
+	limit      time.Duration
+	argv       []string
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.kernel, "kernel", "", "`name` in lab/kernels (default: its first)")
 	flag.StringVar(&o.module, "module", "", "ssyncp.ko to take instead of building one")
+	flag.BoolVar(&o.interposer, "interposer", false, "with interposer.ko, somebody else in the module's place")
 	flag.BoolVar(&o.bare, "bare", false, "without the module and the daemon")
 	flag.BoolVar(&o.put, "put", false, "put the program into the guest first: it is a static one of this machine")
 	flag.IntVar(&o.memory, "memory", 0, "of the guest, in `MiB`")
@@ -130,6 +132,11 @@ func (o options) files(ctx context.Context, kernel build.Kernel) (map[string]str
 	}
 	if o.bare {
 		return files, nil
+	}
+	if o.interposer {
+		if files[image.Interposer], err = build.Interposer(ctx, kernel); err != nil {
+			return nil, err
+		}
 	}
 	if files[image.Daemon], err = build.Program(ctx, "./cmd/ssyncpd"); err != nil {
 		return nil, err
