@@ -117,10 +117,12 @@ func (s *stress) run(t *testing.T, limit time.Duration) {
 	}{
 		{"a daemon is killed, and another picks up its queue", s.killDaemon},
 		{"services are flushed", s.flush},
+		{"a service goes and comes", s.removeService},
 		{"a real server goes and comes", s.removeServer},
 		{"the in-kernel daemons come and go", s.inKernelDaemons},
 		{"namespaces end under open descriptors", s.abandonNamespace},
 		{"tables are read", s.readTables},
+		{"somebody interposes on top of the module", s.interpose},
 		{"the module is reloaded", s.reload},
 	}
 	count := make([]int, len(events))
@@ -179,14 +181,27 @@ func (s *stress) flush(t *testing.T) {
 	}
 }
 
-func (s *stress) removeServer(t *testing.T) {
-	_, d := s.anyDirector()
-	service := s.services[rand.IntN(len(s.services))]
+func (s *stress) anyService() (service director.Service, which []string) {
+	service = s.services[rand.IntN(len(s.services))]
 	protocol := "--tcp-service"
 	if service.Protocol == "udp" {
 		protocol = "--udp-service"
 	}
-	which := []string{protocol, service.Virtual.String(), "--real-server", service.Servers[0].String()}
+	return service, []string{protocol, service.Virtual.String()}
+}
+
+func (s *stress) removeService(t *testing.T) {
+	_, d := s.anyDirector()
+	service, which := s.anyService()
+	d.IPVSAdm(t, append([]string{"--delete-service"}, which...)...)
+	pause()
+	d.AddService(t, service)
+}
+
+func (s *stress) removeServer(t *testing.T) {
+	_, d := s.anyDirector()
+	service, which := s.anyService()
+	which = append(which, "--real-server", service.Servers[0].String())
 	d.IPVSAdm(t, append([]string{"--delete-server"}, which...)...)
 	pause()
 	d.IPVSAdm(t, append([]string{"--add-server", string(service.Method)}, which...)...)
@@ -240,7 +255,31 @@ func (s *stress) readTables(t *testing.T) {
 	}
 }
 
-func (s *stress) reload(t *testing.T) {
+// interpose puts another module on top of ours. Where all readers leave while it
+// is there, ours has to stay.
+func (s *stress) interpose(t *testing.T) {
+	director.LoadInterposer(t)
+	pause()
+	alone := rand.IntN(2) == 0
+	if alone {
+		s.stopDaemons(t)
+		director.ModuleStays(t)
+		wantState(t, s.Directors[0], chardev.StateInterposed|chardev.StateBuried)
+		pause()
+	}
+	seen := director.InterposerCalls(t)
+	eventually(t, 30*time.Second, func() bool { return director.InterposerCalls(t) > seen },
+		"the interposer sees no packets")
+	director.UnloadInterposer(t)
+	if alone {
+		for i := range s.daemons {
+			s.start(t, i)
+		}
+	}
+}
+
+// stopDaemons ends all daemons, one way or another, and what they left behind.
+func (s *stress) stopDaemons(t *testing.T) {
 	for i := range s.daemons {
 		if rand.IntN(2) == 0 {
 			s.daemons[i].Kill(t)
@@ -250,6 +289,10 @@ func (s *stress) reload(t *testing.T) {
 		// Takes the queue over, or it would linger for long.
 		capture(t, s.Directors[i]).Close()
 	}
+}
+
+func (s *stress) reload(t *testing.T) {
+	s.stopDaemons(t)
 	director.UnloadModule(t)
 	pause()
 	director.LoadModule(t)
