@@ -87,11 +87,16 @@ matrix-check:
 	@lab/install-packages build check matrix
 	lab/check-module $(MATRIX)
 
-stress: ## What can happen to directors, all of it at once for STRESS, in KERNEL
+stress: stress-$(KERNEL) ## What can happen to directors, all of it at once for STRESS, in KERNEL
+
+STRESSES := $(sort $(MATRIX:%=stress-%) stress-$(KERNEL))
+$(STRESSES): stress-%:
 	@lab/install-packages build guest matrix
 	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run=TestStress \
-		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -limit=4h -append=STRESS=$(STRESS) -kernel=$(KERNEL)' ./lab/guest
+		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -limit=4h -append=STRESS=$(STRESS) -kernel=$*' ./lab/guest
+
+matrix-stress: $(MATRIX:%=stress-%) ## The same in each kernel of MATRIX
 
 fuzz-device: ## Every system call of /dev/ssyncp with any argument, for FUZZ, in KERNEL; SEED
 	@lab/install-packages build guest matrix
@@ -133,6 +138,6 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest lab matrix matrix-check lab-debug stress fuzz-device demo failover bench bench-kernel \
-	dkms install uninstall clean \
-	$(GUESTS)
+.PHONY: help kmod build test lint unit fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug stress fuzz-device demo failover \
+	bench bench-kernel dkms install uninstall clean \
+	$(GUESTS) $(STRESSES)
