@@ -64,6 +64,7 @@ fuzz: ## Every fuzz target for FUZZTIME
 kmod-check: ## checkpatch, sparse and W=1 on the module: no warning
 	@lab/install-packages build check
 	lab/check-module $(KERNELS)
+	lab/check-probes
 
 guest: guest-$(KERNEL) ## The tests in a guest, in KERNEL
 
