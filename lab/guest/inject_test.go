@@ -312,7 +312,7 @@ func TestInjectRefuses(t *testing.T) {
 		}, chardev.RefusedFlags},
 		{"a persistence engine that is not loaded", func(c *ipvs.Conn) {
 			*c = in.template()
-			c.PEName, c.PEData = "sip", []byte("call-id")
+			c.PEName, c.PEData = "none", []byte("call-id")
 		}, chardev.RefusedPE},
 		{"an unknown service", func(c *ipvs.Conn) {
 			c.Virtual = netip.AddrPortFrom(c.Virtual.Addr(), unknownPort)
@@ -363,7 +363,7 @@ func TestInjectRefuses(t *testing.T) {
 
 // Limits that an administrator sets.
 func TestInjectPolicy(t *testing.T) {
-	in := newInjection(t, "max_conns=3", "max_timeout=60", "local_hold_ms=200")
+	in := newInjection(t, "max_conns=3", "max_timeout=60", "local_hold_ms=2000")
 
 	t.Run("max_timeout is a ceiling", func(t *testing.T) {
 		c := in.established(natPort, ipvs.Masquerade)
@@ -409,6 +409,27 @@ func TestInjectPolicy(t *testing.T) {
 			if refused := inject(t, in.device, c); refused[0] != chardev.RefusedNoDest || len(refused) != 1 {
 				t.Errorf("%v: refused %v, want no_dest", &c, refused)
 			}
+		}
+	})
+
+	t.Run("local_hold_ms is how long peers have no say", func(t *testing.T) {
+		serve(t, in.lab, "tcp", natPort)
+		stream := open(t, traffic.Client{Namespace: in.lab.Client}, netip.AddrPortFrom(topology.Virtual, natPort))
+		exchange(t, stream)
+		var mine ipvs.Conn
+		for _, c := range snapshot(t, in.Director, true) {
+			if c.Client == stream.Local() {
+				mine = c
+			}
+		}
+		mine.State, mine.Timeout, mine.Age = ipvs.TCPFinWait, 30*time.Second, 0
+		eventually(t, 10*time.Second, func() bool { return len(inject(t, in.device, mine)) == 0 },
+			"what a peer says is still refused")
+		if got := in.mustKnow(t, mine.Key()); got.State != ipvs.TCPFinWait || got.Marks&ipvs.MarkLocal != 0 {
+			t.Errorf("have %v, want what the peer said", &got)
+		}
+		if held := in.Stats(t); held.Refused(chardev.RefusedLocalHold) == 0 {
+			t.Error("it was not held at all")
 		}
 	})
 
