@@ -1,0 +1,102 @@
+package guest
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/lab/traffic"
+)
+
+// A client that uses its port again is scheduled again, or not, as
+// net.ipv4.vs.conn_reuse_mode says; by the copy that director B has as by the
+// connection that A has. Its first real server takes nothing new then, so
+// that who answers tells the two apart.
+func TestPortReuse(t *testing.T) {
+	const port = 8000
+	for _, method := range []director.Method{director.NAT, director.DR} {
+		// What is left of a connection behind NAT is in TIME_WAIT. With DR the
+		// director does not see the server's half of its end.
+		left, again := "TIME_WAIT", map[int]bool{0: false, 1: true, 2: true}
+		if method == director.DR {
+			left, again = "FIN_WAIT", map[int]bool{0: false, 1: false, 2: true}
+		}
+		t.Run(method.String(), func(t *testing.T) {
+			c := newCluster(t, 2, 2)
+			serve(t, c.Topology, "tcp", port)
+			virtual := c.AddService(t, director.Service{Method: method}, port)
+			// The client's own TIME_WAIT must not keep the port from it.
+			if err := c.Client.Sysctl("ipv4.tcp_max_tw_buckets", "0"); err != nil {
+				t.Fatal(err)
+			}
+			next := uint16(20000)
+			reuse := func(t *testing.T, through, mode int) {
+				t.Helper()
+				next++
+				client := traffic.Client{Namespace: c.Client, Source: netip.MustParseAddr("10.4.0.1"), Port: next}
+				for _, d := range c.Directors {
+					d.Set(t, "conn_reuse_mode", strconv.Itoa(mode))
+				}
+				c.Activate(t, c.Directors[0])
+				first, err := client.Open(1, virtual)
+				if err != nil {
+					t.Fatal(err)
+				}
+				exchange(t, first)
+				mirrored(t, c.Directors[0], c.Directors[1], first)
+				if err := first.Close(); err != nil {
+					t.Fatal(err)
+				}
+				for _, d := range c.Directors {
+					eventually(t, 10*time.Second, func() bool { return d.ByClient(t)[first.Local()].State == left },
+						fmt.Sprintf("%s does not know that it ended", d.Name))
+				}
+				if t.Failed() {
+					t.FailNow()
+				}
+				mirrored(t, c.Directors[0], c.Directors[1], first)
+
+				d := c.Directors[through]
+				c.Activate(t, d)
+				weigh := func(weight string) {
+					d.IPVSAdm(t, "--edit-server", "--tcp-service", virtual.String(), "--real-server",
+						netip.AddrPortFrom(c.server(t, first.Server), port).String(), string(method), "--weight", weight)
+				}
+				weigh("0")
+				defer weigh("1")
+				second, err := client.Open(2, virtual)
+				if err != nil {
+					t.Fatal(err)
+				}
+				exchange(t, second)
+				if got := second.Server != first.Server; got != again[mode] {
+					t.Errorf("was with %s and comes to %s: scheduled again %t, want %t", first.Server, second.Server, got, again[mode])
+				}
+				// Behind a failover A would hold what it has for local_hold.
+				if through == 0 {
+					mirrored(t, d, c.Directors[1], second)
+				}
+				second.Close()
+			}
+			for mode := range again {
+				t.Run(fmt.Sprintf("mode %d, on director A", mode), func(t *testing.T) { reuse(t, 0, mode) })
+				t.Run(fmt.Sprintf("mode %d, after a failover", mode), func(t *testing.T) { reuse(t, 1, mode) })
+			}
+		})
+	}
+}
+
+// server returns the address of the real server of a name.
+func (c *cluster) server(t testing.TB, name string) netip.Addr {
+	t.Helper()
+	for _, s := range c.Servers {
+		if s.Name == name {
+			return s.Address
+		}
+	}
+	t.Fatalf("no real server is called %s", name)
+	return netip.Addr{}
+}
