@@ -46,11 +46,50 @@ func (g *Guest) Check() error {
 const shown = 80
 
 func findTrouble(console string) []string {
-	lines := strings.Split(console, "\n")
+	lines := withoutForeignRaces(strings.Split(console, "\n"))
 	for i, line := range lines {
 		if trouble.MatchString(line) {
 			return lines[i:min(len(lines), i+shown)]
 		}
 	}
 	return nil
+}
+
+// A report of KCSAN stands between two lines of these.
+const (
+	raceFrame = "=================================================================="
+	raceTitle = "BUG: KCSAN: "
+)
+
+// withoutForeignRaces leaves out the data races that KCSAN reports where none
+// of the two accesses came from our module: no frame of either stack is in it.
+// Every kernel has such races, IPVS as well.
+func withoutForeignRaces(lines []string) []string {
+	var kept []string
+	for len(lines) > 0 {
+		n := raceLength(lines)
+		if n == 0 {
+			kept, lines = append(kept, lines[0]), lines[1:]
+			continue
+		}
+		if report := lines[:n]; strings.Contains(strings.Join(report, "\n"), "[ssyncp]") {
+			kept = append(kept, report...)
+		}
+		lines = lines[n:]
+	}
+	return kept
+}
+
+// raceLength returns how many lines the report is that the lines begin with, 0
+// where they begin with something else.
+func raceLength(lines []string) int {
+	if len(lines) < 2 || !strings.HasSuffix(lines[0], raceFrame) || !strings.Contains(lines[1], raceTitle) {
+		return 0
+	}
+	for i, line := range lines[2:] {
+		if strings.HasSuffix(line, raceFrame) {
+			return i + 3
+		}
+	}
+	return 0
 }

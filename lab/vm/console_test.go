@@ -43,3 +43,41 @@ func TestAnOrdinaryConsoleHasNoTrouble(t *testing.T) {
 		t.Errorf("found %q", found)
 	}
 }
+
+func TestDataRacesAreOursWhereAFrameIs(t *testing.T) {
+	report := func(first, second string) []string {
+		return []string{
+			"[    1.2] ==================================================================",
+			"[    1.2] BUG: KCSAN: data-race in " + first + " / " + second,
+			"[    1.2] ",
+			"[    1.2] write to 0xffff888003c0c0e8 of 2 bytes by interrupt on cpu 1:",
+			"[    1.2]  " + first,
+			"[    1.2]  ip_vs_in_hook+0x7a0/0xc90 [ip_vs]",
+			"[    1.2] ",
+			"[    1.2] read to 0xffff888003c0c0e8 of 2 bytes by task 42 on cpu 0:",
+			"[    1.2]  " + second,
+			"[    1.2] ",
+			"[    1.2] Reported by Kernel Concurrency Sanitizer on:",
+			"[    1.2] ==================================================================",
+		}
+	}
+	foreign := report("tcp_state_transition+0x1/0x2 [ip_vs]", "ip_vs_conn_seq_show+0x1/0x2 [ip_vs]")
+	ours := report("tcp_state_transition+0x1/0x2 [ip_vs]", "ssyncp_record_build+0x1/0x2 [ssyncp]")
+	text := func(parts ...[]string) string {
+		var all []string
+		for _, part := range parts {
+			all = append(all, part...)
+		}
+		return strings.Join(all, "\n")
+	}
+	if found := findTrouble(text(foreign, foreign)); found != nil {
+		t.Errorf("races of IPVS alone: found %q", found)
+	}
+	if found := findTrouble(text(foreign, ours, foreign)); len(found) == 0 || found[0] != ours[1] {
+		t.Errorf("one of ours between them: found %q", found)
+	}
+	// A report that does not end is not passed over.
+	if found := findTrouble(text(foreign[:5], []string{"[    1.3] Oops: 0002 [#1]"})); found == nil {
+		t.Error("nothing found behind a report that was cut off")
+	}
+}
