@@ -302,8 +302,9 @@ static int ssyncp_create(struct ssyncp_injector *in,
 	dest = ssyncp_dest(ipvs, e);
 	if (!dest && !ssyncp_unbound_ok(e))
 		return SSYNCP_REFUSED_NO_DEST;
-	/* Only now is the timeout of a template known. */
-	if (e->age >= (e->timeout ?: ssyncp_own_timeout(ipvs, e, dest)))
+	/* Only now is the timeout of a template known. No timeout is 0. */
+	if (e->age &&
+	    e->age >= (e->timeout ?: ssyncp_own_timeout(ipvs, e, dest)))
 		return SSYNCP_REFUSED_EXPIRED;
 
 	/* A connection takes the method from its real server, where it has one. */

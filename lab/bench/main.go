@@ -1,6 +1,7 @@
 // Command bench counts the instructions that keeping connections in step costs
-// a director: nothing, the in-kernel master, ssyncp's hook with a reader that
-// discards, and ssyncpd.
+// a director, on the side that sends and on the one that receives: nothing, the
+// in-kernel master and backup, ssyncp's module with a reader or writer of its
+// own, and ssyncpd.
 //
 //	go run ./lab/bench
 //
@@ -29,7 +30,9 @@ type options struct {
 	guests      int
 	scale       float64
 	load        string
+	with        string
 	raw         string
+	chart       string
 }
 
 func main() {
@@ -39,8 +42,10 @@ func main() {
 	flag.IntVar(&o.repetitions, "repetitions", 5, "of every measurement")
 	flag.IntVar(&o.guests, "guests", runtime.NumCPU(), "at the same time")
 	flag.Float64Var(&o.scale, "scale", 1, "`factor` of the size of the loads, for a quick look")
-	flag.StringVar(&o.load, "load", "", "`part` of the names of the loads to play (default: all)")
+	flag.StringVar(&o.load, "load", "", "`regexp` of the names of the loads to play (default: all)")
+	flag.StringVar(&o.with, "with", "", "`file` of an earlier run's measurements, to report with these")
 	flag.StringVar(&o.raw, "raw", "", "`file` for the measurements, in JSON")
+	flag.StringVar(&o.chart, "svg", "", "`file` for a chart")
 	flag.Parse()
 	if flag.NArg() != 0 || o.repetitions < 1 || o.guests < 1 {
 		fmt.Fprintln(os.Stderr, "usage: bench [flags]; repetitions and guests are 1 at least")
@@ -64,8 +69,20 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("%w\nthe consoles are in %s", err, directory)
 	}
+	if o.with != "" {
+		earlier, err := readRaw(o.with)
+		if err != nil {
+			return err
+		}
+		set = append(earlier, set...)
+	}
 	if o.raw != "" {
 		if err := writeRaw(o.raw, set); err != nil {
+			return err
+		}
+	}
+	if o.chart != "" {
+		if err := writeChart(o.chart, kernel, set); err != nil {
 			return err
 		}
 	}
@@ -81,4 +98,15 @@ func writeRaw(path string, set figure.Set) error {
 		return err
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+func readRaw(path string) (set figure.Set, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return set, nil
 }

@@ -66,9 +66,12 @@ func buildImage(ctx context.Context, o options, kernel build.Kernel, initrd stri
 			return err
 		}
 	}
+	var err error
+	if files[image.Bare], err = build.BareModule(ctx, kernel); err != nil {
+		return err
+	}
 	files[image.Module] = o.module
 	if o.module == "" {
-		var err error
 		if files[image.Module], err = build.Module(ctx, kernel); err != nil {
 			return err
 		}

@@ -52,6 +52,11 @@ func Interposer(ctx context.Context, k Kernel) (string, error) {
 	return module(ctx, k, "lab/interposer", "interposer.ko")
 }
 
+// BareModule builds the module that the benchmark measures IPVS alone with.
+func BareModule(ctx context.Context, k Kernel) (string, error) {
+	return module(ctx, k, "lab/bench/bare", "bare.ko")
+}
+
 func module(ctx context.Context, k Kernel, sources, name string) (string, error) {
 	directory, err := Cache("kmod", k.Name)
 	if err != nil {

@@ -18,6 +18,7 @@ const (
 	Agent      = "/bin/agent"
 	Module     = "/lib/modules/ssyncp.ko"
 	Interposer = "/lib/modules/interposer.ko"
+	Bare       = "/lib/modules/bare.ko" // of the benchmark
 	Daemon     = "/usr/sbin/ssyncpd"
 )
 

@@ -9,32 +9,59 @@ import (
 	"time"
 )
 
-// A Contestant is a way to keep the connections of directors in step.
+// A Contestant is a way to keep the connections of directors in step, or a part
+// of one.
 type Contestant string
 
-// Contestants, in the order of the report.
+// Contestants of loads on a director that sends, in the order of the report.
 const (
-	None   Contestant = "none"   // no synchronization: what the others are compared with
-	Master Contestant = "master" // the in-kernel master, its send included
-	Read   Contestant = "read"   // ssyncp's hook, and a reader that discards
-	Daemon Contestant = "daemon" // ssyncpd, its encoding and send included
+	None        Contestant = "none"         // no synchronization: what the others are compared with
+	Loaded      Contestant = "loaded"       // ssyncp.ko, with nobody attached
+	Master      Contestant = "master"       // the in-kernel master, its send included
+	MasterEvery Contestant = "master-every" // the same with sync_threshold 0 1
+	Read        Contestant = "read"         // ssyncp's hook, and a reader that discards
+	Daemon      Contestant = "daemon"       // ssyncpd, its encoding and send included
 )
 
-// Contestants is all of them.
-var Contestants = []Contestant{None, Master, Read, Daemon}
-
-// Loads, in the order of the report.
+// Contestants of what a director receives. What they take is net of sending.
 const (
-	New         = "new connection"
+	Bare   Contestant = "bare"   // ip_vs_conn_new() in a loop
+	Backup Contestant = "backup" // the in-kernel backup, its receiving included
+	Write  Contestant = "write"  // write() of records
+	// and Daemon, its receiving and decoding included
+)
+
+// Contestants of a snapshot: Read, and what follows it.
+const Encode Contestant = "encode" // decoded, and encoded into adverts
+
+// Loads on a director that sends, in the order of the report.
+const (
+	Flood       = "SYN flood"
 	PacketIn    = "established packet, from the client"
 	PacketOut   = "established packet, from the server"
 	WholeAtOnce = "7-packet connection, at once"
 	WholeShort  = "7-packet connection, short"
 	WholeLong   = "7-packet connection, long"
+	Datagrams   = "UDP, a datagram and its answer"
+	Mixed       = "mixed: a connection of any of these"
 )
 
-// Loads is all of them.
-var Loads = []string{New, PacketIn, PacketOut, WholeAtOnce, WholeShort, WholeLong}
+// What a director receives, and what it reads of itself.
+const (
+	ReceiveNew    = "received: a new entry"
+	ReceiveKnown  = "received: a known entry"
+	SnapshotSmall = "snapshot of 100,000"
+	SnapshotLarge = "snapshot of 1,000,000"
+)
+
+// Senders, Receivers and Snapshots are all loads of a kind, and Contestants
+// those of all Senders.
+var (
+	Contestants = []Contestant{None, Master, MasterEvery, Read, Daemon}
+	Senders     = []string{Flood, PacketIn, PacketOut, WholeAtOnce, WholeShort, WholeLong, Datagrams, Mixed}
+	Receivers   = []string{ReceiveNew, ReceiveKnown}
+	Snapshots   = []string{SnapshotSmall, SnapshotLarge}
+)
 
 // A Measurement is one load on one director with one contestant.
 type Measurement struct {
@@ -97,6 +124,9 @@ func (s Set) Select(load string, c Contestant) map[int]Measurement {
 	}
 	return found
 }
+
+// Has reports whether a contestant was measured under a load.
+func (s Set) Has(load string, c Contestant) bool { return len(s.Select(load, c)) > 0 }
 
 // Cost is the instructions of a unit.
 func (s Set) Cost(load string, c Contestant) (Summary, error) {

@@ -22,27 +22,46 @@ type contestant struct {
 	name   figure.Contestant
 	module bool // needs ssyncp.ko
 	start  func(*network) (stop func() error, err error)
+	only   func(load) bool // nil: it takes part under every load
 }
 
 var contestants = []contestant{
-	{figure.None, false, func(*network) (func() error, error) { return func() error { return nil }, nil }},
-	{figure.Master, false, startMaster},
-	{figure.Read, true, startReader},
-	{figure.Daemon, true, startDaemon},
+	{name: figure.None, start: startNothing},
+	{name: figure.Loaded, module: true, start: startNothing, only: func(l load) bool { return l.perPacket }},
+	{name: figure.Master, start: startMaster},
+	{name: figure.MasterEvery, start: startMasterEvery},
+	{name: figure.Read, module: true, start: startReader},
+	{name: figure.Daemon, module: true, start: startDaemon},
 }
+
+func startNothing(*network) (func() error, error) { return func() error { return nil }, nil }
 
 // startMaster starts the in-kernel master as its administrators do, with
 // net.ipv4.vs.sync_threshold as it is: 3 50.
-func startMaster(n *network) (func() error, error) {
-	_, err := n.director.Run("/sbin/ipvsadm", "--start-daemon", "master", "--mcast-interface", wire, "--syncid", "7")
+func startMaster(n *network) (func() error, error) { return startKernel(n, "master") }
+
+// startMasterEvery tells from the first packet on, and every one.
+func startMasterEvery(n *network) (func() error, error) {
+	if err := n.director.Sysctl("ipv4.vs.sync_threshold", "0 1"); err != nil {
+		return nil, err
+	}
+	return startMaster(n)
+}
+
+// startKernel starts a daemon of the kernel: master or backup.
+func startKernel(n *network, role string) (func() error, error) {
+	_, err := n.director.Run("/sbin/ipvsadm", "--start-daemon", role, "--mcast-interface", peers, "--syncid", fmt.Sprint(syncID))
 	if err != nil {
 		return nil, err
 	}
 	return func() error {
-		_, err := n.director.Run("/sbin/ipvsadm", "--stop-daemon", "master")
+		_, err := n.director.Run("/sbin/ipvsadm", "--stop-daemon", role)
 		return err
 	}, nil
 }
+
+// syncID of all contestants: the one in daemonConfig.
+const syncID = 7
 
 // startReader starts this program's own reader.
 func startReader(n *network) (func() error, error) {
@@ -70,7 +89,7 @@ const daemonConfig = `sync_id = 7
 [device]
 period = "100ms"
 [multicast]
-interface = "` + wire + `"
+interface = "` + peers + `"
 `
 
 // startDaemon starts ssyncpd.

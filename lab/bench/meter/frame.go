@@ -27,7 +27,7 @@ type client uint32
 func (c client) address() uint32 { return 10<<24 | uint32(c)>>14 }
 func (c client) port() uint16    { return 16384 | uint16(c)&(1<<14-1) }
 
-// A frame is an Ethernet frame with IPv4 and TCP.
+// A frame is an Ethernet frame with IPv4 and TCP or UDP.
 type frame [headersSize + payloadSize]byte
 
 // An endpoint is an IPv4 address and a port.
@@ -46,31 +46,40 @@ func (f *frame) prepare(destination [6]byte) {
 	ip[0] = 4<<4 | 5 // version, header length
 	ip[6] = 0x40     // do not fragment
 	ip[8] = 64       // TTL
-	ip[9] = unix.IPPROTO_TCP
-
 	tcp := f[ethernetSize+20:]
 	tcp[12] = 5 << 4 // header length
 	binary.BigEndian.PutUint16(tcp[14:], 65535)
 }
 
-// address writes the rest, and returns the size of the frame. The TCP checksum
+// address writes the rest, and returns the size of the frame. The checksum of TCP
 // stays zero: a director changes it by the difference, and nobody verifies it.
-func (f *frame) address(from, to endpoint, flags byte) int {
-	size := headersSize
-	if flags&flagPSH != 0 {
+// UDP has none.
+func (f *frame) address(from, to endpoint, s step) int {
+	size, protocol := headersSize, byte(unix.IPPROTO_TCP)
+	if s.datagram {
+		size, protocol = ethernetSize+20+8, unix.IPPROTO_UDP
+	}
+	if s.datagram || s.flags&flagPSH != 0 {
 		size += payloadSize
 	}
 	ip := f[ethernetSize : ethernetSize+20]
 	binary.BigEndian.PutUint16(ip[2:], uint16(size-ethernetSize))
 	binary.BigEndian.PutUint32(ip[12:], from.address)
 	binary.BigEndian.PutUint32(ip[16:], to.address)
+	ip[9] = protocol
 	ip[10], ip[11] = 0, 0
 	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
 
-	tcp := f[ethernetSize+20 : headersSize]
-	binary.BigEndian.PutUint16(tcp[0:], from.port)
-	binary.BigEndian.PutUint16(tcp[2:], to.port)
-	tcp[13] = flags
+	transport := f[ethernetSize+20 : headersSize]
+	binary.BigEndian.PutUint16(transport[0:], from.port)
+	binary.BigEndian.PutUint16(transport[2:], to.port)
+	length := uint16(0) // of a datagram; the sequence number of a segment
+	if s.datagram {
+		length = uint16(size - ethernetSize - 20)
+	}
+	binary.BigEndian.PutUint16(transport[4:], length)
+	binary.BigEndian.PutUint16(transport[6:], 0)
+	transport[13] = s.flags
 	return size
 }
 

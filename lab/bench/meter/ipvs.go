@@ -12,8 +12,12 @@ import (
 // chain blurs the counts. A kernel whose table grows by itself ignores it.
 const tableBits = "conn_tab_bits=20"
 
-// loadIPVS loads IPVS with an empty table and one service, forwarded by NAT: the
-// method where the director sees both directions.
+// services are forwarded by NAT: the method where the director sees both
+// directions.
+const services = "-A -t 198.51.100.1:80 -s rr\n-a -t 198.51.100.1:80 -r 203.0.113.2:8080 -m\n" +
+	"-A -u 198.51.100.1:80 -s rr\n-a -u 198.51.100.1:80 -r 203.0.113.2:8080 -m\n"
+
+// loadIPVS loads IPVS with an empty table.
 func (n *network) loadIPVS() error {
 	if err := program("/sbin/modprobe", "ip_vs", tableBits); err != nil {
 		return err
@@ -21,8 +25,7 @@ func (n *network) loadIPVS() error {
 	if err := program("/sbin/modprobe", "ip_vs_rr"); err != nil {
 		return err
 	}
-	_, err := n.director.Feed("-A -t 198.51.100.1:80 -s rr\n-a -t 198.51.100.1:80 -r 203.0.113.2:8080 -m\n",
-		"/sbin/ipvsadm", "-R")
+	_, err := n.director.Feed(services, "/sbin/ipvsadm", "-R")
 	return err
 }
 

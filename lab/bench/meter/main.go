@@ -15,9 +15,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/ssyncp/ssyncp/lab/bench/figure"
 )
 
 // period of ssyncpd, and of the reader.
@@ -37,8 +40,12 @@ func run(args []string) error {
 	flags := flag.NewFlagSet("meter", flag.ContinueOnError)
 	repetition := flags.Int("repetition", 0, "`number` of this one")
 	scale := flags.Float64("scale", 1, "`factor` of the size of the loads")
-	only := flags.String("load", "", "`part` of the names of the loads to play")
+	pattern := flags.String("load", "", "`regexp` of the names of the loads to play")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	only, err := regexp.Compile(*pattern)
+	if err != nil {
 		return err
 	}
 
@@ -50,22 +57,56 @@ func run(args []string) error {
 	if err := program("/sbin/modprobe", "veth"); err != nil {
 		return err
 	}
-	chosen := loads(*scale, *only)
-	if len(chosen) == 0 {
-		return errors.New("no such load")
-	}
 	out := json.NewEncoder(os.Stdout)
-	for _, l := range chosen {
+	emit := func(m figure.Measurement, err error) error {
+		if err != nil {
+			return err
+		}
+		m.Repetition = *repetition
+		return out.Encode(m)
+	}
+	played := false
+	for _, l := range loads(*scale, only) {
+		played = true
 		for _, c := range contestants {
+			if c.only != nil && !c.only(l) {
+				continue
+			}
 			m, err := measure(l, c)
 			if err != nil {
-				return fmt.Errorf("%q under %q: %w", c.name, l.name, err)
+				err = fmt.Errorf("%q under %q: %w", c.name, l.name, err)
 			}
-			m.Repetition = *repetition
-			if err := out.Encode(m); err != nil {
+			if err := emit(m, err); err != nil {
 				return err
 			}
 		}
+	}
+	for _, r := range receptions(*scale, only) {
+		played = true
+		for _, c := range r.contestants {
+			m, err := receive(r, c)
+			if err != nil {
+				err = fmt.Errorf("%q under %q: %w", c.name, r.name, err)
+			}
+			if err := emit(m, err); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range snapshots(only) {
+		played = true
+		for _, c := range []figure.Contestant{figure.Read, figure.Encode} {
+			m, err := takeSnapshot(s, c)
+			if err != nil {
+				err = fmt.Errorf("%q under %q: %w", c, s.name, err)
+			}
+			if err := emit(m, err); err != nil {
+				return err
+			}
+		}
+	}
+	if !played {
+		return errors.New("no such load")
 	}
 	return nil
 }

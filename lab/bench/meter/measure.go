@@ -55,11 +55,11 @@ func measure(l load, c contestant) (m figure.Measurement, err error) {
 // count plays a load, and counts.
 func (n *network) count(l load, c contestant) (m figure.Measurement, err error) {
 	const first = client(warmUp)
-	if err := n.play(0, warmUp, batchSize, 0, whole); err != nil {
+	if err := n.play(0, warmUp, batchSize, kind{steps: whole}); err != nil {
 		return m, err
 	}
 	if l.established {
-		if err := n.play(first, l.connections, batchSize, 0, opening); err != nil {
+		if err := n.play(first, l.connections, batchSize, kind{steps: opening}); err != nil {
 			return m, err
 		}
 	}
@@ -75,7 +75,7 @@ func (n *network) count(l load, c contestant) (m figure.Measurement, err error) 
 		return m, err
 	}
 	for range l.repeat {
-		if err := n.play(first, l.connections, l.batch, l.lag, l.steps); err != nil {
+		if err := n.play(first, l.connections, l.batch, l.kinds...); err != nil {
 			return m, err
 		}
 	}
@@ -97,13 +97,14 @@ func (n *network) count(l load, c contestant) (m figure.Measurement, err error) 
 	if late := after.records - atEnd.records; late != 0 {
 		return m, fmt.Errorf("it was behind: %d of %d records were read after the end", late, after.records-before.records)
 	}
+	steps, apart := l.life()
 	return figure.Measurement{
 		Load:         l.name,
 		Contestant:   c.name,
 		Units:        l.units(),
 		Connections:  l.connections,
-		Apart:        l.apart(),
-		Steps:        len(l.steps),
+		Apart:        apart,
+		Steps:        steps,
 		Packets:      l.packets(),
 		Instructions: end - begin - tail,
 		Records:      after.records - before.records,
@@ -125,6 +126,9 @@ func (n *network) told(c contestant) (t news, err error) {
 	stats, err := n.stats()
 	if err != nil {
 		return t, err
+	}
+	if hooked := stats.State&chardev.StateInterposed != 0; hooked != (c.name != figure.Loaded) {
+		return t, fmt.Errorf("the packet path has the module in it: %v", hooked)
 	}
 	for _, dropped := range []chardev.Counter{
 		chardev.CounterDroppedNew, chardev.CounterDroppedFull, chardev.CounterDroppedFault,

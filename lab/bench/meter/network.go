@@ -14,7 +14,7 @@ import (
 const (
 	front = "front" // clients
 	back  = "back"  // real servers
-	wire  = "sync"  // other directors
+	peers = "sync"  // other directors
 )
 
 // Hardware addresses of the director, and one that nobody has: what the
@@ -55,7 +55,7 @@ func newNetwork() (n *network, err error) {
 		return n, err
 	}
 	if err := n.world.IP(strings.Join([]string{
-		link(front, frontAddress), link(back, backAddress), link(wire, [6]byte{0x02, 0, 0, 0, 0, 3}),
+		link(front, frontAddress), link(back, backAddress), link(peers, [6]byte{0x02, 0, 0, 0, 0, 3}),
 		"link set front up", "link set back up", "link set sync up",
 	}, "\n") + "\n"); err != nil {
 		return n, err
@@ -134,7 +134,7 @@ func (n *network) adverts() (packets, bytes int64, err error) {
 		name, counters, is := strings.Cut(line, ":")
 		// Eight counters of what was received come first.
 		fields := strings.Fields(counters)
-		if !is || strings.TrimSpace(name) != wire || len(fields) < 10 {
+		if !is || strings.TrimSpace(name) != peers || len(fields) < 10 {
 			continue
 		}
 		if bytes, err = strconv.ParseInt(fields[8], 10, 64); err != nil {
@@ -143,5 +143,5 @@ func (n *network) adverts() (packets, bytes int64, err error) {
 		packets, err = strconv.ParseInt(fields[9], 10, 64)
 		return packets, bytes, err
 	}
-	return 0, 0, fmt.Errorf("no link %s in /proc/net/dev:\n%s", wire, text)
+	return 0, 0, fmt.Errorf("no link %s in /proc/net/dev:\n%s", peers, text)
 }

@@ -70,8 +70,8 @@ func openLink(name string) (fd int, err error) {
 }
 
 // put sends a packet, now or with the others of its batch.
-func (s *sender) put(from, to endpoint, flags byte) error {
-	s.vectors[s.n].Len = uint64(s.frames[s.n].address(from, to, flags))
+func (s *sender) put(from, to endpoint, what step) error {
+	s.vectors[s.n].Len = uint64(s.frames[s.n].address(from, to, what))
 	if s.n++; s.n == batchSize {
 		return s.flush()
 	}
@@ -96,3 +96,16 @@ func (s *sender) flush() error {
 }
 
 func (s *sender) close() error { return unix.Close(s.fd) }
+
+// sendRaw sends a message on a connected socket, and lets others run.
+func sendRaw(fd int, message []byte) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+		uintptr(unsafe.Pointer(&message[0])), uintptr(len(message)), 0, 0, 0)
+	if errno == 0 {
+		_, _, errno = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
+	if errno != 0 {
+		return fmt.Errorf("send: %w", errno)
+	}
+	return nil
+}
