@@ -46,8 +46,9 @@ var kernelParameters = []string{
 // and several threads gave spurious faults around cmpxchg16b and int3.
 func (c Config) arguments() []string {
 	parameters := append(slices.Clone(kernelParameters), c.Append)
-	if !c.Counting { // there the clock is the instruction count
-		parameters = append(parameters, fmt.Sprintf("tsc_early_khz=%d", tsc.Once()))
+	if !c.Counting { // there the clock is the instruction count, and memory as it is elsewhere
+		// Memory that is not initialised shall not be zero by luck.
+		parameters = append(parameters, fmt.Sprintf("tsc_early_khz=%d", tsc.Once()), "init_on_alloc=0")
 	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35",
