@@ -1,0 +1,131 @@
+package guest
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/lab/topology"
+	"github.com/ssyncp/ssyncp/lab/traffic"
+)
+
+// Two directors that are each other's real servers, by direct routing. The one
+// that is not active must serve what the other sends it, and not forward it
+// back: net.ipv4.vs.backup_only says so, as long as the in-kernel backup runs,
+// beside ssyncp. Whose turn it is changes with that backup, as a VRRP script
+// would do it, and the connections go on.
+func TestBackupOnly(t *testing.T) {
+	const (
+		port    = 8000
+		streams = 20
+	)
+	c := newCluster(t, 2, 0)
+	virtual := netip.AddrPortFrom(topology.Virtual, port)
+	for _, d := range c.Directors {
+		service := director.Service{Method: director.DR, Virtual: virtual}
+		for _, real := range c.Directors {
+			service.Servers = append(service.Servers, netip.AddrPortFrom(real.Back, port))
+		}
+		d.AddService(t, service)
+		d.Set(t, "backup_only", "1")
+		echo, err := traffic.Serve(d.Namespace, "tcp", port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { echo.Close() })
+	}
+	// The backup stays out of the way of what is forwarded to it.
+	backup := func(d *director.Director, on bool) {
+		t.Helper()
+		if on {
+			d.IPVSAdm(t, "--start-daemon", "backup", "--mcast-interface", director.SyncLink)
+		} else {
+			d.IPVSAdm(t, "--stop-daemon", "backup")
+		}
+	}
+	t.Cleanup(func() { // which would keep its namespace
+		for _, d := range c.Directors {
+			if strings.Contains(d.IPVSAdm(t, "--list", "--daemon"), "backup") {
+				backup(d, false)
+			}
+		}
+	})
+	active := func(i int) {
+		t.Helper()
+		backup(c.Directors[1-i], true)
+		if strings.Contains(c.Directors[i].IPVSAdm(t, "--list", "--daemon"), "backup") {
+			backup(c.Directors[i], false)
+		}
+		c.Activate(t, c.Directors[i])
+	}
+	through := func(i int, open []*traffic.Stream) {
+		t.Helper()
+		before := inPackets(t, c.Directors[1-i])
+		for range 2 {
+			for _, err := range traffic.Exchange(open, crowdPatience).Errors {
+				t.Errorf("through %s: %v", c.Directors[i].Name, err)
+			}
+		}
+		if n := inPackets(t, c.Directors[1-i]) - before; n != 0 {
+			t.Errorf("IPVS of %s forwarded %d packets of what it should serve", c.Directors[1-i].Name, n)
+		}
+	}
+
+	active(0)
+	open, err := traffic.Client{Namespace: c.Client}.OpenMany(streams, 0, virtual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { traffic.CloseAll(open) }()
+	of := make(map[string]int)
+	for _, s := range open {
+		of[s.Server]++
+	}
+	for _, d := range c.Directors {
+		if of[d.Name] != streams/2 {
+			t.Errorf("%s serves %d streams of %d", d.Name, of[d.Name], streams)
+		}
+	}
+	mirrored(t, c.Directors[0], c.Directors[1], open...)
+	if n := inPackets(t, c.Directors[1]); n != 0 {
+		t.Errorf("IPVS of director B forwarded %d packets", n)
+	}
+	through(0, open)
+
+	active(1)
+	through(1, open)
+	more, err := traffic.Client{Namespace: c.Client}.OpenMany(streams, 0, virtual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open = append(open, more...)
+	mirrored(t, c.Directors[1], c.Directors[0], more...)
+
+	active(0)
+	through(0, open)
+}
+
+// inPackets returns how many packets IPVS of a director took, the second
+// figure of the total, in hexadecimal:
+//
+//	Total Incoming Outgoing         Incoming         Outgoing
+//	Conns  Packets  Packets            Bytes            Bytes
+//	    5       13        0              8C4                0
+func inPackets(t testing.TB, d *director.Director) int {
+	t.Helper()
+	text, err := d.ReadFile("ip_vs_stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	if len(lines) < 3 || len(strings.Fields(lines[2])) < 2 {
+		t.Fatalf("%s: no total in %q", d.Name, text)
+	}
+	n, err := strconv.ParseInt(strings.Fields(lines[2])[1], 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(n)
+}
