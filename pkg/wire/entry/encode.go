@@ -221,8 +221,8 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 
 // check returns why a connection cannot be carried.
 func check(c *ipvs.Conn) error {
-	client, virtual, real := c.Client.Addr(), c.Virtual.Addr(), c.Dest.Addr()
-	if !(client.Is4() && virtual.Is4()) && !(isIPv6(client) && isIPv6(virtual)) || !real.Is4() && !isIPv6(real) {
+	client, virtual, server := c.Client.Addr(), c.Virtual.Addr(), c.Dest.Addr()
+	if !(client.Is4() && virtual.Is4()) && !(isIPv6(client) && isIPv6(virtual)) || !server.Is4() && !isIPv6(server) {
 		return ErrFamily
 	}
 	if c.Flags&ipvs.FlagOnePacket != 0 {
