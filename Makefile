@@ -126,7 +126,7 @@ bench: ## Go benchmarks
 
 bench-kernel: ## Instructions per connection and per packet, in a guest
 	@lab/install-packages build guest
-	go run ./lab/bench -kernel $(KERNEL)
+	go run ./lab/bench -kernel $(KERNEL) -svg docs/benchmarks-$(KERNEL).svg
 
 install: build ## Module (DKMS), daemon, unit, udev rule, configuration; KERNEL is the running one
 	KERNEL=$(if $(filter command environment,$(origin KERNEL)),$(KERNEL)) DESTDIR=$(DESTDIR) contrib/install install

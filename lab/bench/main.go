@@ -65,10 +65,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	kernel, set, err := measure(ctx, o, directory)
-	if err != nil {
-		return fmt.Errorf("%w\nthe consoles are in %s", err, directory)
-	}
+	kernel, set, failed := measure(ctx, o, directory)
 	if o.with != "" {
 		earlier, err := readRaw(o.with)
 		if err != nil {
@@ -80,6 +77,9 @@ func run(ctx context.Context, o options) error {
 		if err := writeRaw(o.raw, set); err != nil {
 			return err
 		}
+	}
+	if failed != nil { // what was measured before is kept
+		return fmt.Errorf("%w\nthe consoles are in %s", failed, directory)
 	}
 	if o.chart != "" {
 		if err := writeChart(o.chart, kernel, set); err != nil {

@@ -36,6 +36,10 @@ func sending(b *strings.Builder, set figure.Set) error {
 		}
 		cells := []string{title(load, set.Select(load, figure.None)), spread("%.0f", base)}
 		for _, c := range figure.Contestants[1:] {
+			if !set.Has(load, c) {
+				cells = append(cells, "")
+				continue
+			}
 			extra, err := set.Extra(load, c)
 			if err != nil {
 				return err
@@ -81,6 +85,10 @@ func told(b *strings.Builder, set figure.Set) error {
 	for _, load := range loads {
 		cells := []string{load}
 		for _, c := range figure.Contestants[1:] {
+			if !set.Has(load, c) {
+				cells = append(cells, "")
+				continue
+			}
 			var units, records, adverts, bytes float64
 			for _, m := range set.Select(load, c) {
 				units += float64(m.Units) / 1000

@@ -37,7 +37,7 @@ func targets(b *strings.Builder, set figure.Set) error {
 	b.WriteString("Targets:\n\n")
 	table(b, "load", "who", "target", "measured", "")
 	for _, t := range targetsOf {
-		if !set.Has(t.load, t.who) {
+		if !set.Has(t.load, t.who) || t.over != "" && !set.Has(t.load, t.over) {
 			continue
 		}
 		measured, err := t.measure(set, t.who)
