@@ -117,7 +117,7 @@ func drawLoad(b *strings.Builder, load string, bars []bar, y int) int {
 		fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d"/>`+"\n",
 			c.class, chartMargin+labelWidth, y, at(c.cost.Median)-at(0), barHeight)
 		for _, v := range []float64{c.cost.Min, c.cost.Max} {
-			fmt.Fprintf(b, `<line class="spread" x1="%.1f" x2="%[1].1f" y1="%d" y2="%d"/>`+"\n", at(v), y+2, y+barHeight-2)
+			fmt.Fprintf(b, `<line class="spread" x1="%.1f" x2="%.1[1]f" y1="%d" y2="%d"/>`+"\n", at(v), y+2, y+barHeight-2)
 		}
 		write(b, int(at(c.cost.Max))+figureIndent, y+barHeight-3, "",
 			fmt.Sprintf("%.0f (%.0f to %.0f)", c.cost.Median, c.cost.Min, c.cost.Max))
