@@ -19,9 +19,10 @@ import (
 // that one's namespace what its giver could, and in its own nothing.
 
 const (
-	nobody        = 65534
-	strangerCalls = 60
-	strangerFD    = 3
+	nobody           = 65534
+	strangerCalls    = 60
+	strangerPatience = 3 * time.Minute
+	strangerFD       = 3
 )
 
 func (p *pool) stranger(w *worker, d *descriptor) error {
@@ -37,7 +38,7 @@ func (p *pool) stranger(w *worker, d *descriptor) error {
 	ours, theirs := os.NewFile(uintptr(pair[0]), "socket"), os.NewFile(uintptr(pair[1]), "socket")
 	defer ours.Close()
 	defer theirs.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), strangerPatience)
 	defer cancel()
 	config := p.run.Config
 	config.Seed = w.Uint64()

@@ -27,7 +27,7 @@ const (
 	fuzzDuration = time.Minute // where FUZZ does not say another
 	fuzzWorkers  = 6
 	fuzzMaxConns = 2000
-	fuzzPatience = 3 * time.Minute // behind its end
+	fuzzPatience = 5 * time.Minute // behind its end
 )
 
 // Whatever a program does with the device: it gets an errno of the contract,
