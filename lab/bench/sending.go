@@ -49,6 +49,23 @@ func sending(b *strings.Builder, set figure.Set) error {
 		row(b, cells...)
 	}
 	b.WriteByte('\n')
+	return loaded(b, set, loads)
+}
+
+// loaded says what a module costs that nobody is attached to. It has no code in
+// the packet path, or the run would have failed: any difference is what counts
+// are off by.
+func loaded(b *strings.Builder, set figure.Set, loads []string) error {
+	for _, load := range loads {
+		if !set.Has(load, figure.Loaded) {
+			continue
+		}
+		extra, err := set.Extra(load, figure.Loaded)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(b, "%s, %s: state_transition is the original, %s.\n\n", titles[figure.Loaded], load, spread("%+.1f", extra))
+	}
 	return nil
 }
 

@@ -23,8 +23,12 @@ import (
 	"github.com/ssyncp/ssyncp/lab/bench/figure"
 )
 
-// period of ssyncpd, and of the reader.
-const period = 100 * time.Millisecond
+const (
+	// period of ssyncpd, and of the reader.
+	period = 100 * time.Millisecond
+	// boot is how long a kernel goes on with work of its own.
+	boot = 10 * time.Second
+)
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -51,6 +55,7 @@ func run(args []string) error {
 
 	runtime.LockOSThread()
 	debug.SetGCPercent(-1)
+	time.Sleep(boot)
 	if err := checkClock(); err != nil {
 		return err
 	}

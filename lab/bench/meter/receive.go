@@ -57,7 +57,18 @@ func receptions(scale float64, only *regexp.Regexp) []reception {
 	return chosen
 }
 
-func startBackup(n *network) (func() error, error) { return startKernel(n, "backup") }
+// startBackup starts the in-kernel backup with a socket that holds all that is
+// sent: it need not run in between, and is not to lose anything.
+func startBackup(n *network) (func() error, error) {
+	const socket = "67108864"
+	err := errors.Join(
+		os.WriteFile("/proc/sys/net/core/rmem_max", []byte(socket), 0),
+		n.director.Sysctl("ipv4.vs.sync_sock_size", socket))
+	if err != nil {
+		return nil, err
+	}
+	return startKernel(n, "backup")
+}
 
 // receive lets a receiver take in a reception. What comes over a network is
 // sent first when nobody listens: the difference is the receiver's.
