@@ -71,7 +71,7 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		set = append(earlier, set...)
+		set = earlier.And(set)
 	}
 	if o.raw != "" {
 		if err := writeRaw(o.raw, set); err != nil {

@@ -72,6 +72,9 @@ func TestChartIsWellFormedAndHasABarForEachContestant(t *testing.T) {
 	if bars != 6 {
 		t.Errorf("%d bars, want 4 of the sender and 2 of the receiver", bars)
 	}
+	if strings.Contains(svg, "%!") {
+		t.Errorf("a figure is not one:\n%s", svg)
+	}
 	if !strings.Contains(svg, "prefers-color-scheme: dark") {
 		t.Error("nothing about dark ground")
 	}

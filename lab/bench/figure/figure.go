@@ -114,6 +114,21 @@ func Summarize(values []float64) (Summary, error) {
 // A Set is all measurements of a run.
 type Set []Measurement
 
+// And returns the measurements of both runs, those of the later one as further
+// repetitions.
+func (s Set) And(later Set) Set {
+	next := 0
+	for _, m := range s {
+		next = max(next, m.Repetition+1)
+	}
+	both := slices.Clone(s)
+	for _, m := range later {
+		m.Repetition += next
+		both = append(both, m)
+	}
+	return both
+}
+
 // Select returns the measurements of a contestant under a load, by repetition.
 func (s Set) Select(load string, c Contestant) map[int]Measurement {
 	found := make(map[int]Measurement)

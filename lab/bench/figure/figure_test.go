@@ -47,6 +47,20 @@ func TestExtraIsTakenWithinARepetition(t *testing.T) {
 	}
 }
 
+func TestRunsAddUpToMoreRepetitions(t *testing.T) {
+	run := Set{
+		{Repetition: 0, Load: "new", Contestant: None, Units: 1, Instructions: 10},
+		{Repetition: 1, Load: "new", Contestant: None, Units: 1, Instructions: 20},
+	}
+	got, err := run.And(run).And(run[:1]).Cost("new", None)
+	if want := (Summary{Median: 10, Min: 10, Max: 20}); err != nil || got != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	if n := len(run.And(run).Select("new", None)); n != 4 {
+		t.Errorf("%d repetitions of two runs with 2, want 4", n)
+	}
+}
+
 func TestLife(t *testing.T) {
 	for _, test := range []struct {
 		name  string
