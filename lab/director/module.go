@@ -23,8 +23,9 @@ func LoadModule(t testing.TB, parameters ...string) {
 	})
 }
 
-// unloadLimit is more than a stopped daemon's queue lingers.
-const unloadLimit = 20 * time.Second
+// unloadLimit is more than a stopped daemon's queue lingers, and than a busy
+// machine takes to end many namespaces.
+const unloadLimit = 60 * time.Second
 
 // UnloadModule unloads ssyncp.ko. It waits until nothing uses it any more: a
 // closed namespace takes a moment to end, a queue may linger.

@@ -52,13 +52,15 @@ func TestBackupOnly(t *testing.T) {
 			}
 		}
 	})
+	// For a moment both forward. Were it none, whoever gets a packet of a stream
+	// that the other one serves would answer it with a reset.
 	active := func(i int) {
 		t.Helper()
-		backup(c.Directors[1-i], true)
 		if strings.Contains(c.Directors[i].IPVSAdm(t, "--list", "--daemon"), "backup") {
 			backup(c.Directors[i], false)
 		}
 		c.Activate(t, c.Directors[i])
+		backup(c.Directors[1-i], true)
 	}
 	through := func(i int, open []*traffic.Stream) {
 		t.Helper()
