@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -57,7 +56,7 @@ func TestDeviceFuzz(t *testing.T) {
 	if err := os.Chmod(chardev.DefaultPath, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	exec.Command("/sbin/modprobe", "-a", "ip_vs_pe_sip", "ip_vs_ftp", "sctp").Run() // where the kernel has them
+	loadModules(t, "ip_vs_pe_sip", "ip_vs_ftp")
 	lab := topology.New(t, 4, 2)
 	services := fuzzServices(lab)
 	// The first one has packets; the second is the ledger's; the last one has

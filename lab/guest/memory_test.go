@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -63,10 +62,8 @@ var (
 )
 
 func newSights(t *testing.T) *sights {
+	loadModules(t, "ip_vs_pe_sip")
 	s := &sights{injection: newInjection(t), seen: make(map[string]int)}
-	if out, err := exec.Command("/sbin/modprobe", "ip_vs_pe_sip").CombinedOutput(); err != nil {
-		t.Fatalf("modprobe: %v\n%s", err, out)
-	}
 	s.lab.AddService(t, director.Service{Method: director.NAT, Protocol: "udp"}, sightsUDPPort)
 	s.AddService(t, director.Service{
 		Method: director.NAT, Protocol: "udp", Virtual: sixthVirtual, Servers: []netip.AddrPort{sixthServer},
