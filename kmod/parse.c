@@ -12,6 +12,15 @@ static bool ssyncp_addr_ok(int family, const __u8 *addr)
 	       !(*(const u32 *)(addr + 4) | *(const u64 *)(addr + 8));
 }
 
+/* A name, and zeros to the end of its field. */
+static bool ssyncp_name_ok(const char *name)
+{
+	size_t len = strnlen(name, SSYNCP_PE_NAME_MAX);
+
+	return len && len < SSYNCP_PE_NAME_MAX &&
+	       !memchr_inv(name + len, 0, SSYNCP_PE_NAME_MAX - len);
+}
+
 /* Take the record at buf apart: its length, or 0 if the framing is broken. */
 size_t ssyncp_parse(struct ssyncp_entry *e, const void *buf, size_t left)
 {
@@ -37,8 +46,7 @@ size_t ssyncp_parse(struct ssyncp_entry *e, const void *buf, size_t left)
 		used = sizeof(*e->pe) + e->pe->len;
 		if (len + ALIGN(used, SSYNCP_ALIGN) > rec->head.len)
 			return 0;
-		if (!e->pe->len || !e->pe->name[0] ||
-		    e->pe->name[SSYNCP_PE_NAME_MAX - 1] ||
+		if (!e->pe->len || !ssyncp_name_ok(e->pe->name) ||
 		    memchr_inv(e->pe->reserved, 0, sizeof(e->pe->reserved)) ||
 		    memchr_inv(buf + len + used, 0,
 			       ALIGN(used, SSYNCP_ALIGN) - used))

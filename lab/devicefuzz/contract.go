@@ -122,12 +122,7 @@ func checkConn(record []byte) error {
 		if used == peSize || align(used) != len(rest) {
 			return fmt.Errorf("persistence engine with %d bytes of data, in %d bytes", used-peSize, len(rest))
 		}
-		name := 0
-		for name < peNameMax && rest[name] != 0 {
-			name++
-		}
-		if name == 0 || name == peNameMax || !zero(rest[name:peNameMax]) ||
-			!zero(rest[offPEReserved:peSize]) || !zero(rest[used:]) {
+		if !nameOK(rest) || !zero(rest[offPEReserved:peSize]) || !zero(rest[used:]) {
 			return fmt.Errorf("persistence engine: a byte that is not zero: %x", rest)
 		}
 		rest = nil
@@ -136,6 +131,16 @@ func checkConn(record []byte) error {
 		return fmt.Errorf("%d bytes behind the options", len(rest))
 	}
 	return nil
+}
+
+// nameOK reports whether an option of a persistence engine has a name, and zeros
+// to the end of its field.
+func nameOK(pe []byte) bool {
+	name := 0
+	for name < peNameMax && pe[name] != 0 {
+		name++
+	}
+	return name > 0 && name < peNameMax && zero(pe[name:peNameMax])
 }
 
 // Framing says what a write of a batch takes: the records before the first one
@@ -169,7 +174,7 @@ func frame(p []byte) int {
 		pe := p[want:]
 		used := peSize + int(pe[offPELen])
 		want += align(used)
-		if size < want || len(p) < want || used == peSize || pe[offPEName] == 0 || pe[peNameMax-1] != 0 ||
+		if size < want || len(p) < want || used == peSize || !nameOK(pe) ||
 			!zero(pe[offPEReserved:peSize]) || !zero(pe[used:align(used)]) {
 			return 0
 		}

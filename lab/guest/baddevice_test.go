@@ -70,6 +70,20 @@ func TestDeviceRefusesBrokenRecords(t *testing.T) {
 		})
 	}
 
+	t.Run("the name of a persistence engine with more behind it", func(t *testing.T) {
+		template := in.template()
+		template.PEName, template.PEData = "sip", []byte("call-id")
+		record, err := chardev.AppendRecord(nil, &template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const offsetName, nameSize = 88, 16
+		record[offsetName+nameSize-2] = 'x'
+		if _, err := in.device.Write(record); !errors.Is(err, chardev.ErrMalformed) {
+			t.Errorf("%v, want ErrMalformed", err)
+		}
+	})
+
 	t.Run("the records before a broken one are applied, and taken", func(t *testing.T) {
 		good := in.established(natPort, ipvs.Masquerade)
 		batch, err := chardev.AppendRecord(nil, &good)
