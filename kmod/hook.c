@@ -74,8 +74,8 @@ static __always_inline bool ssyncp_is_news(const struct ip_vs_conn *cp)
 	unsigned long now = jiffies;
 
 	if (likely((marks & (SSYNCP_LOCAL | SSYNCP_STATE_MASK)) ==
-		   (SSYNCP_LOCAL | cp->state) &&
-		   time_before(now, cp->sync_endtime)))
+		   (SSYNCP_LOCAL | READ_ONCE(cp->state)) &&
+		   time_before(now, READ_ONCE(cp->sync_endtime))))
 		return false;
 	/* Queued already: the reader will see the state of its moment. */
 	return (marks & (SSYNCP_LOCAL | SSYNCP_DIRTY)) !=
