@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/lab/topology"
@@ -75,8 +76,9 @@ func TestBackupOnly(t *testing.T) {
 		}
 	}
 
+	client := traffic.Client{Namespace: c.Client, Patience: time.Minute}
 	active(0)
-	open, err := traffic.Client{Namespace: c.Client}.OpenMany(streams, 0, virtual)
+	open, err := client.OpenMany(streams, 0, virtual)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +100,7 @@ func TestBackupOnly(t *testing.T) {
 
 	active(1)
 	through(1, open)
-	more, err := traffic.Client{Namespace: c.Client}.OpenMany(streams, 0, virtual)
+	more, err := client.OpenMany(streams, 0, virtual)
 	if err != nil {
 		t.Fatal(err)
 	}

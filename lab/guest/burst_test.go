@@ -26,7 +26,7 @@ func TestBurst(t *testing.T) {
 	if err := traffic.Flood(lab.Client, topology.Flood, service, burst, 0); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, func() bool {
+	eventually(t, 2*time.Minute, func() bool {
 		return counter(t, a, chardev.CounterQueued) >= burst
 	}, "not all of the burst is in the queue")
 
