@@ -1,0 +1,90 @@
+package peering
+
+import (
+	"time"
+
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+)
+
+// Kind is what happened.
+type Kind int
+
+// Kinds of events.
+const (
+	PeerProven    Kind = iota // a peer is there, and what it sends is fresh
+	PeerLost                  // it fell silent
+	PeerBack                  // it is heard again
+	PeerForgotten             // it was silent for so long that it is a new one when it comes back
+	TwinPeers                 // two live starts of one sender ID
+	TwinOfOurs                // another director has our sender ID
+
+	StateChanged       // from joining to synced, for example
+	JoinedWithoutDonor // synced, but all that could have given a snapshot were lost
+	GapsGivenUp        // what a peer sent is lost: a snapshot of what it owns follows
+
+	SnapshotBegun // of a peer
+	SnapshotDone
+	SnapshotFailed
+
+	ServingBegun // a snapshot to a peer
+	ServingDone
+	ServingFailedEvent
+
+	AnnouncingFailedEvent // reading what this director owns
+)
+
+var kindNames = [...]string{
+	PeerProven:            "peer is there",
+	PeerLost:              "peer is lost",
+	PeerBack:              "peer is back",
+	PeerForgotten:         "peer is forgotten",
+	TwinPeers:             "two directors have one sender ID",
+	TwinOfOurs:            "another director has our sender ID",
+	StateChanged:          "state changed",
+	JoinedWithoutDonor:    "all donors were lost",
+	GapsGivenUp:           "adverts are lost, asking for a snapshot",
+	SnapshotBegun:         "taking a snapshot",
+	SnapshotDone:          "took a snapshot",
+	SnapshotFailed:        "snapshot failed",
+	ServingBegun:          "serving a snapshot",
+	ServingDone:           "served a snapshot",
+	ServingFailedEvent:    "serving a snapshot failed",
+	AnnouncingFailedEvent: "reading what this director owns failed",
+}
+
+// String returns it in words.
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return "unknown event"
+	}
+	return kindNames[k]
+}
+
+// Event is something to log. What does not belong to its kind is zero.
+type Event struct {
+	Kind   Kind
+	Peer   block.Peer
+	Name   string // what it calls itself
+	Origin Origin // where it was heard last
+
+	Other       block.Peer // the twin
+	OtherName   string
+	OtherOrigin Origin
+
+	From, To block.State
+	Missing  int // entries refused for lack of a service
+	Chunks   uint32
+	Took     time.Duration
+	Err      error
+}
+
+// event begins one about a peer, or about none.
+func (n *Node) event(k Kind, p *peer) Event {
+	e := Event{Kind: k}
+	if p != nil {
+		e.Peer, e.Name, e.Origin = p.id, p.Name(), p.origin
+	}
+	return e
+}
+
+func (n *Node) tell(k Kind, p *peer) { n.Observer.Event(n.event(k, p)) }

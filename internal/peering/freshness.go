@@ -1,0 +1,168 @@
+package peering
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+)
+
+const (
+	challengeInterval = 100 * time.Millisecond // the shortest between two to one peer, and two ECHOs
+	// challengeBurst is how many peers are challenged at once, within that
+	// time: recorded frames of many starts draw no more.
+	challengeBurst = 16
+
+	// A start that is heard so long after another one of its sender ID was
+	// proven is no restart.
+	twinGrace = time.Second
+)
+
+// limiter lets a number of events pass in each interval.
+type limiter struct {
+	since time.Time
+	count int
+}
+
+func (l *limiter) pass(now time.Time) bool {
+	if l.since.IsZero() || now.Sub(l.since) >= challengeInterval {
+		*l = limiter{since: now}
+	}
+	l.count++
+	return l.count <= challengeBurst
+}
+
+// examine looks at a frame of a peer whose freshness is not proven. A good
+// ECHO in it is the proof: then the frame is a fresh one.
+func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
+	var b block.Block
+	for blocks := body.Blocks(); blocks.Next(&b); {
+		if b.Type != block.TypeEcho {
+			continue
+		}
+		e, _ := b.Challenge()
+		switch {
+		case e.Peer != n.cfg.Self: // another's
+		case p.challenged.IsZero() || e.Challenge != p.challenge:
+			n.counters.Troubles.Add(EchoWrong, 1)
+		default:
+			n.prove(now, p, body.Number)
+			n.take(now, p, body)
+			return
+		}
+	}
+	for blocks := body.Blocks(); blocks.Next(&b); {
+		n.examineBlock(now, p, b)
+	}
+	if p.challenged.IsZero() && n.heartbeat.challenges.pass(now) {
+		n.challenge(now, p)
+	}
+}
+
+// examineBlock does the little that a block of an unproven peer may do.
+func (n *Node) examineBlock(now time.Time, p *peer, b block.Block) {
+	trouble := UnprovenOther
+	switch b.Type {
+	case block.TypeHeartbeat:
+		h, _ := b.Heartbeat()
+		p.setName(h.Name)
+		return
+	case block.TypeChallenge:
+		c, _ := b.Challenge()
+		n.takeChallenge(now, p, &c)
+		return
+	case block.TypeEcho:
+		return
+	case block.TypeAdvert:
+		trouble = UnprovenAdvert
+	case block.TypeNack:
+		trouble = UnprovenNack
+	case block.TypeGone:
+		trouble = UnprovenGone
+	case block.TypeSnapshotRequest:
+		trouble = UnprovenRequest
+	case block.TypeSnapshotChunk:
+		trouble = UnprovenChunk
+	case block.TypeSnapshotAck:
+		trouble = UnprovenAck
+	}
+	n.counters.Troubles.Add(trouble, 1)
+}
+
+// draw sets the challenge of a peer.
+func (n *Node) draw(p *peer) {
+	binary.BigEndian.PutUint64(p.challenge[:8], n.Random.Uint64())
+	binary.BigEndian.PutUint64(p.challenge[8:], n.Random.Uint64())
+}
+
+// challenge asks one peer at once, and says who we are.
+func (n *Node) challenge(now time.Time, p *peer) {
+	n.draw(p)
+	p.challenged = now
+	body, _ := block.AppendChallenge(n.appendHeartbeat(n.begin()), &block.Challenge{Peer: p.id, Challenge: p.challenge})
+	n.unicast(p, body)
+	n.counters.Counts.Add(SentChallenges, 1)
+}
+
+// takeChallenge echoes, with a heartbeat: it says from which sequence on the
+// challenger can wait for ours.
+func (n *Node) takeChallenge(now time.Time, p *peer, c *block.Challenge) {
+	switch {
+	case c.Peer.Sender != n.cfg.Self.Sender:
+		return
+	case c.Peer.Start != n.cfg.Self.Start:
+		// Also what a clone of this director is asked.
+		n.counters.Troubles.Add(ChallengeStale, 1)
+		return
+	case !p.echoed.IsZero() && now.Sub(p.echoed) < challengeInterval:
+		return
+	}
+	p.echoed = now
+	body, _ := block.AppendEcho(n.appendHeartbeat(n.begin()), &block.Challenge{Peer: p.id, Challenge: c.Challenge})
+	n.unicast(p, body)
+	n.counters.Counts.Add(SentEchoes, 1)
+}
+
+// prove takes frames of a peer from this number on.
+func (n *Node) prove(now time.Time, p *peer, number uint64) {
+	p.proven, p.provenAt = true, now
+	p.window.begin(number)
+	n.counters.Counts.Add(Proofs, 1)
+	n.tell(PeerProven, p)
+	n.join.proof(now)
+	n.wake(now)
+}
+
+// lookForTwin is called with each heartbeat of a peer: two starts of one sender
+// ID that are both there are two directors with one identity. The frames of
+// both go on being applied, as the fresher news wins anyway.
+func (n *Node) lookForTwin(now time.Time, p *peer) {
+	if p.id.Sender == n.cfg.Self.Sender {
+		n.counters.Troubles.Add(Twins, 1)
+		if !p.twin {
+			p.twin = true
+			n.tell(TwinOfOurs, p)
+		}
+		return
+	}
+	for _, q := range n.peers.all {
+		if q == p || q.id.Sender != p.id.Sender || !q.live() {
+			continue
+		}
+		// After a restart, the old start is not lost yet, but silent.
+		elder, younger := p, q
+		if q.provenAt.Before(p.provenAt) {
+			elder, younger = q, p
+		}
+		if elder.heard.Sub(younger.provenAt) < twinGrace {
+			continue
+		}
+		n.counters.Troubles.Add(Twins, 1)
+		if !p.twin || !q.twin {
+			p.twin, q.twin = true, true
+			e := n.event(TwinPeers, elder)
+			e.Other, e.OtherName, e.OtherOrigin = younger.id, younger.Name(), younger.origin
+			n.Observer.Event(e)
+		}
+	}
+}

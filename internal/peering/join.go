@@ -1,0 +1,277 @@
+package peering
+
+import (
+	"time"
+
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+)
+
+// How a donor is found.
+const (
+	// donorDelay is how long after the first proof a donor is chosen: others
+	// may have more.
+	donorDelay = 250 * time.Millisecond
+	// exchangeDelay is how long after the first proof it is believed that
+	// all are joining: one and a half heartbeats.
+	exchangeDelay = 1500 * time.Millisecond
+	// gapsPatience is how long after the first proof a donor with gaps will
+	// do, where there is no other.
+	gapsPatience = 5 * time.Second
+	joinRetry    = 100 * time.Millisecond
+
+	busyMin = 100 * time.Millisecond // random, until a donor that refused is asked again
+	busyMax = 500 * time.Millisecond
+	// maxRefusals is how often a donor is asked that refuses: for a minute or
+	// so, in which it may serve others.
+	maxRefusals = 200
+)
+
+// phase of joining.
+type phase int
+
+const (
+	discovering phase = iota // who is there?
+	fetching                 // the tables of one donor
+	exchanging               // all are joining: what each one owns
+	settling                 // what was missing when the last chunk came
+	joined
+)
+
+// join is how a director comes to its state.
+type join struct {
+	state   block.State
+	phase   phase
+	begun   time.Time
+	proven  time.Time // the first peer, zero: none
+	failed  bool      // a donor fell silent
+	missing int       // entries refused for lack of a service
+	settled bool      // the marks are set
+}
+
+// proof notes that a peer is there.
+func (j *join) proof(now time.Time) {
+	if j.proven.IsZero() {
+		j.proven = now
+	}
+}
+
+// willCover reports whether a snapshot that is still to be asked for has what
+// a peer sent until now.
+func (j *join) willCover(p *peer) bool {
+	switch j.phase {
+	case discovering:
+		return true
+	case exchanging:
+		return p.metJoining && !p.exchanged
+	}
+	return false
+}
+
+func (n *Node) tickJoin(now time.Time) {
+	if n.join.phase == joined || n.transfer.donor != nil {
+		return
+	}
+	switch n.join.phase {
+	case discovering:
+		n.discover(now)
+	case exchanging:
+		n.exchange(now)
+	}
+	if n.join.phase == settling {
+		n.settle(now)
+	}
+}
+
+// discover chooses a donor, or finds out that there is none.
+func (n *Node) discover(now time.Time) {
+	j := &n.join
+	if n.livePeers() == 0 {
+		j.proven = time.Time{}
+		if end := j.begun.Add(n.cfg.JoinTimeout); now.Before(end) {
+			n.wake(end)
+			return
+		}
+		n.finishAlone(now)
+		return
+	}
+	since := now.Sub(j.proven)
+	if since < donorDelay {
+		n.wake(j.proven.Add(donorDelay))
+		return
+	}
+	p, wait := n.chooseDonor(now, since >= gapsPatience)
+	switch {
+	case p != nil:
+		j.phase = fetching
+		n.ask(now, p, false)
+	case wait:
+		n.wake(now.Add(joinRetry))
+	case since < exchangeDelay:
+		n.wake(j.proven.Add(exchangeDelay))
+	case n.anyJoining():
+		j.phase = exchanging
+		n.exchange(now)
+	default: // all were tried
+		j.phase = settling
+	}
+}
+
+// chooseDonor returns the peer that is asked next, or whether one may come up.
+func (n *Node) chooseDonor(now time.Time, gapsToo bool) (donor *peer, wait bool) {
+	for _, p := range n.peers.all {
+		if !p.live() || p.tried {
+			continue
+		}
+		if !p.met {
+			wait = true
+			continue
+		}
+		if p.state == block.StateJoining {
+			continue
+		}
+		wait = true
+		if now.Before(p.busy) || p.waits > 0 && !gapsToo {
+			continue
+		}
+		if donor == nil || p.waits < donor.waits || p.waits == donor.waits && p.entries > donor.entries {
+			donor = p
+		}
+	}
+	return donor, wait
+}
+
+func (n *Node) anyJoining() bool {
+	for _, p := range n.peers.all {
+		if p.live() && !p.tried && p.state == block.StateJoining {
+			return true
+		}
+	}
+	return false
+}
+
+// exchange asks the next peer for what it owns.
+func (n *Node) exchange(now time.Time) {
+	wait := false
+	for _, p := range n.peers.all {
+		if !p.live() || !p.met || !p.metJoining || p.exchanged || p.tried {
+			continue
+		}
+		if now.Before(p.busy) {
+			wait = true
+			continue
+		}
+		p.exchanged = true
+		n.ask(now, p, true)
+		return
+	}
+	if wait {
+		n.wake(now.Add(joinRetry))
+		return
+	}
+	n.join.phase = settling
+}
+
+// joinTransferred goes on behind a snapshot.
+func (n *Node) joinTransferred(now time.Time, t *transfer, err error) {
+	j := &n.join
+	switch {
+	case err == errRefused:
+		t.donor.busy = now.Add(n.between(busyMin, busyMax))
+		t.donor.exchanged = false
+		if j.phase == fetching {
+			j.phase = discovering
+		}
+		if t.donor.refusals++; t.donor.refusals >= maxRefusals {
+			t.donor.tried = true
+		}
+	case err != nil:
+		j.failed = true
+		t.donor.tried = true
+		if j.phase == fetching {
+			j.phase = discovering
+		}
+	case j.phase == fetching:
+		j.phase = settling
+	}
+}
+
+// settle ends joining when nothing is missing any more that was when the
+// snapshot ended.
+func (n *Node) settle(now time.Time) {
+	j := &n.join
+	if !j.settled {
+		j.settled = true
+		for _, p := range n.peers.all {
+			p.resync.mark = p.gaps.top
+		}
+	}
+	for _, p := range n.peers.all {
+		if !p.live() {
+			continue
+		}
+		if p.resync.wanted && !p.tried {
+			if now.Before(p.busy) {
+				n.wake(p.busy)
+				return
+			}
+			n.ask(now, p, true)
+			return
+		}
+	}
+	for _, p := range n.peers.all {
+		if p.live() && p.gaps.known && p.gaps.lowest() <= p.resync.mark {
+			n.wakeForGaps(p)
+			return
+		}
+	}
+	n.finish(now)
+}
+
+// finish is the end of joining.
+func (n *Node) finish(now time.Time) {
+	n.join.phase = joined
+	switch n.join.missing = n.Sink.Settle(); {
+	case n.join.missing > 0:
+		n.setState(now, block.StateDegraded)
+	default:
+		n.setState(now, block.StateSynced)
+	}
+	if n.join.failed && n.counters.Counts.Value(Snapshots) == 0 {
+		n.tell(JoinedWithoutDonor, nil)
+	}
+	for _, p := range n.peers.all {
+		p.tried = false
+	}
+	// Peers that were there before us have what we owned before this start
+	// only if they are told: they ask nobody.
+	for _, p := range n.peers.all {
+		if p.live() && !p.metJoining {
+			n.Announce(now)
+			return
+		}
+	}
+}
+
+// finishAlone ends joining without a peer.
+func (n *Node) finishAlone(now time.Time) {
+	n.join.phase = joined
+	state := block.StateSyncedAlone
+	if n.join.failed {
+		state = block.StateSynced
+		n.tell(JoinedWithoutDonor, nil)
+	}
+	n.setState(now, state)
+}
+
+// setState changes what peers are told, at once.
+func (n *Node) setState(now time.Time, s block.State) {
+	if s == n.join.state {
+		return
+	}
+	e := n.event(StateChanged, nil)
+	e.From, e.To, e.Missing = n.join.state, s, n.join.missing
+	n.join.state = s
+	n.Observer.Event(e)
+	n.heartbeat.due = now
+	n.wake(now)
+}

@@ -1,0 +1,136 @@
+package peering
+
+import (
+	"time"
+
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+)
+
+// How long the next resynchronization of one kind waits for, while they
+// follow each other.
+const (
+	resyncMin = time.Second // doubling
+	resyncMax = time.Minute
+)
+
+// backoff puts things off that follow each other.
+type backoff struct {
+	wait      time.Duration
+	notBefore time.Time
+}
+
+// ended plans for the next one.
+func (b *backoff) ended(now time.Time) {
+	if now.Sub(b.notBefore) > b.wait {
+		b.wait = 0 // calm since
+	}
+	b.wait = min(max(2*b.wait, resyncMin), resyncMax)
+	b.notBefore = now.Add(b.wait)
+}
+
+// resyncOf is whether a peer is asked for what it owns.
+type resyncOf struct {
+	backoff
+	wanted bool
+	asked  bool   // it was wanted, until the snapshot that is being taken
+	mark   uint64 // while joining: the sequence up to which nothing may be missing
+}
+
+// resync is what else is asked for.
+type resync struct {
+	backoff
+	wanted bool // all, of one donor: services appeared
+}
+
+// wantSnapshot plans a snapshot of what a peer owns.
+func (n *Node) wantSnapshot(now time.Time, p *peer) {
+	p.resync.wanted = true
+	n.wake(now)
+}
+
+// ServicesAppeared says that services are here that entries were refused for
+// lack of: while degraded, a snapshot is taken of one donor.
+func (n *Node) ServicesAppeared(now time.Time) {
+	if n.join.state == block.StateDegraded {
+		n.resync.wanted = true
+		n.wake(now)
+	}
+}
+
+// Resync takes a snapshot of what a peer owns, or where the sender ID is 0 of
+// what every one does, at once. It returns how many peers will be asked.
+func (n *Node) Resync(now time.Time, sender uint32) (asked int) {
+	for _, p := range n.peers.all {
+		if p.live() && (sender == 0 || p.id.Sender == sender) {
+			p.resync.backoff = backoff{}
+			n.wantSnapshot(now, p)
+			asked++
+		}
+	}
+	return asked
+}
+
+// tickResync begins the next one: one at a time.
+func (n *Node) tickResync(now time.Time) {
+	n.tickAnnounce(now)
+	if n.join.phase != joined || n.transfer.donor != nil {
+		return
+	}
+	if n.resync.wanted {
+		if p, _ := n.chooseDonor(now, false); p == nil {
+			n.wake(now.Add(resyncMin))
+		} else if now.Before(n.resync.notBefore) {
+			n.wake(n.resync.notBefore)
+		} else {
+			n.resync.wanted = false
+			n.ask(now, p, false)
+			return
+		}
+	}
+	for _, p := range n.peers.all {
+		if !p.live() || !p.resync.wanted {
+			continue
+		}
+		if at := later(p.resync.notBefore, p.busy); now.Before(at) {
+			n.wake(at)
+			continue
+		}
+		n.ask(now, p, true)
+		return
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// resyncTransferred goes on behind a snapshot.
+func (n *Node) resyncTransferred(now time.Time, t *transfer, err error) {
+	kind := &t.donor.resync.backoff
+	if !t.owned {
+		kind = &n.resync.backoff
+	}
+	kind.ended(now)
+	switch {
+	case err == errRefused:
+		t.donor.busy = now.Add(n.between(busyMin, busyMax))
+		fallthrough
+	case err != nil:
+		// It is wanted still, of that peer when it is there again.
+		if !t.owned {
+			n.resync.wanted = true
+		}
+	case n.join.state == block.StateDegraded && !t.owned:
+		if n.join.missing = n.Sink.Settle(); n.join.missing == 0 {
+			n.setState(now, block.StateSynced)
+		}
+	default:
+		if missing := n.Sink.Settle(); missing > 0 {
+			n.join.missing = missing
+			n.setState(now, block.StateDegraded)
+		}
+	}
+}

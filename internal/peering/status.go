@@ -1,0 +1,55 @@
+package peering
+
+import (
+	"time"
+
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+)
+
+// Status is what people are shown.
+type Status struct {
+	State    block.State
+	Missing  int    // entries refused for lack of a service
+	Sequence uint64 // of our adverts
+	Taking   *PeerStatus
+	Serving  int // snapshots
+	Peers    []PeerStatus
+}
+
+// PeerStatus is one start of another director.
+type PeerStatus struct {
+	Peer    block.Peer
+	Name    string
+	Origin  Origin
+	Proven  bool
+	Lost    bool
+	Twin    bool // another one with its sender ID is there, too
+	Heard   time.Time
+	State   block.State
+	Entries uint32
+	Last    uint64 // sequence that is known of
+	Missing int    // sequences that we wait for
+	Resync  bool   // a snapshot of what it owns is going to be taken
+}
+
+// Status returns a copy.
+func (n *Node) Status() Status {
+	s := Status{State: n.join.state, Missing: n.join.missing, Sequence: n.sequence}
+	for _, p := range n.peers.all {
+		status := PeerStatus{
+			Peer: p.id, Name: p.Name(), Origin: p.origin, Proven: p.proven, Lost: p.lost, Twin: p.twin,
+			Heard: p.heard, State: p.state, Entries: p.entries, Last: p.gaps.top, Missing: p.gaps.missing,
+			Resync: p.resync.wanted,
+		}
+		s.Peers = append(s.Peers, status)
+		if p == n.transfer.donor {
+			s.Taking = &status
+		}
+	}
+	for i := range n.donor.all {
+		if n.donor.all[i].peer != nil {
+			s.Serving++
+		}
+	}
+	return s
+}
