@@ -59,7 +59,7 @@ unit: ## Unit tests with the race detector, fuzz corpora, the ABI test
 	go test -race ./...
 
 fuzz: ## Every fuzz target for FUZZTIME
-	lab/fuzz $(FUZZTIME) ./pkg/...
+	lab/fuzz $(FUZZTIME) ./pkg/... ./internal/...
 
 kmod-check: ## checkpatch, sparse and W=1 on the module: no warning
 	@lab/install-packages build check
@@ -122,7 +122,7 @@ failover: ## The same RUNS times over, with the verdict
 	go run ./lab/failover run --kernel $(KERNEL) --runs $(RUNS)
 
 bench: ## Go benchmarks
-	go test -run '^$$' -bench . -benchmem ./pkg/...
+	go test -run '^$$' -bench . -benchmem ./pkg/... ./internal/peering
 
 bench-kernel: ## Instructions per connection and per packet, in a guest
 	@lab/install-packages build guest

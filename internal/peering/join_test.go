@@ -1,0 +1,244 @@
+package peering
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+)
+
+func TestADirectorWithoutPeersIsSyncedAlone(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.startAll()
+	w.run(defaultJoinTimeout - time.Millisecond)
+	if s := w.hosts[0].node.State(); s != block.StateJoining {
+		t.Errorf("%v before join_timeout", s)
+	}
+	w.run(2 * time.Millisecond)
+	if s := w.hosts[0].node.State(); s != block.StateSyncedAlone {
+		t.Errorf("%v after join_timeout", s)
+	}
+}
+
+// One that comes later has everything when it says that it is synced, while
+// connections go on changing.
+func TestALateJoinerIsWholeBeforeItSaysSo(t *testing.T) {
+	seeds(t, 10, func(t *testing.T, seed uint64) {
+		w := newWorld(t, seed, 2+int(seed%3))
+		w.loss, w.dup, w.late = 0.05, 0.05, 0.05
+		joiner := w.hosts[len(w.hosts)-1]
+		others := w.hosts[:len(w.hosts)-1]
+		for _, h := range others {
+			h.start()
+		}
+		w.run(12*time.Second, w.synced)
+		for range 50 {
+			w.churn(simPeriod, 200, 3000, others...)
+		}
+		w.run(2 * time.Second)
+		w.wantEqual()
+
+		joiner.start()
+		for i := 0; joiner.node.State() == block.StateJoining; i++ {
+			if i == 200 {
+				t.Fatal("not synced after 20 s")
+			}
+			w.churn(simPeriod/10, 20, 3000, others...)
+		}
+		// What was told by now, and was not on its way, is here. News of
+		// the last moments may be lost: that is seen by the next heartbeat.
+		missing, extra, _ := joiner.differences()
+		if missing > 60 || extra > 0 {
+			t.Errorf("%d of %d missing, %d extra", missing, len(w.truth), extra)
+		}
+		w.run(5 * time.Second)
+		w.wantEqual()
+	})
+}
+
+// Without loss and news, exactly so.
+func TestALateJoinerHasEverythingAtTheMomentOfBeingSynced(t *testing.T) {
+	seeds(t, 5, func(t *testing.T, seed uint64) {
+		w := newWorld(t, seed, 3)
+		w.loss, w.dup = 0.05, 0.05
+		w.hosts[0].fill(0, 5000)
+		w.hosts[1].fill(1<<24, 5000)
+		w.hosts[0].start()
+		w.hosts[1].start()
+		w.run(20*time.Second, w.synced)
+		w.run(3 * time.Second)
+		w.wantEqual()
+		w.hosts[2].start()
+		if !w.run(20*time.Second, w.synced) {
+			t.Fatal("not synced")
+		}
+		w.wantEqual()
+	})
+}
+
+// Only the donor answers, and it has the most entries.
+func TestADonorIsAskedAndAllOthersAreSilent(t *testing.T) {
+	w := newWorld(t, 1, 4)
+	for _, h := range w.hosts[:3] {
+		h.start()
+	}
+	w.run(12*time.Second, w.synced)
+	w.hosts[1].fill(1<<24, 2000) // as if it alone had heard of them
+	w.run(2 * time.Second)
+	before := [3]int{}
+	for i, h := range w.hosts[:3] {
+		before[i] = h.count(SentChunks)
+	}
+	w.hosts[3].start()
+	w.run(12*time.Second, w.synced)
+	for i, h := range w.hosts[:3] {
+		if sent := h.count(SentChunks) - before[i]; (sent > 0) != (i == 1) {
+			t.Errorf("host %d sent %d chunks", i, sent)
+		}
+	}
+}
+
+func TestADonorThatDiesIsReplaced(t *testing.T) {
+	seeds(t, 5, func(t *testing.T, seed uint64) {
+		w := newWorld(t, seed, 4)
+		w.loss = 0.02
+		joiner := w.hosts[3]
+		w.hosts[0].fill(0, 6000)
+		for _, h := range w.hosts[:3] {
+			h.start()
+		}
+		w.run(12*time.Second, w.synced)
+		w.run(2 * time.Second)
+		joiner.start()
+		half := func() bool { return len(joiner.table) > 3000 }
+		if !w.run(12*time.Second, half) || joiner.node.transfer.donor == nil {
+			t.Fatal("no half of a snapshot")
+		}
+		w.hosts[joiner.node.transfer.donor.id.Sender-1].stop()
+		if !w.run(15*time.Second, w.synced) {
+			t.Fatal("not synced")
+		}
+		w.wantEqual()
+		if joiner.trouble(SnapshotsFailed) != 1 || joiner.happened(JoinedWithoutDonor) > 0 {
+			t.Errorf("%d failed, events %v", joiner.trouble(SnapshotsFailed), joiner.events)
+		}
+	})
+}
+
+func TestWithoutADonorLeftTheJoinerIsSyncedWithAWarning(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.hosts[0].fill(0, 6000)
+	w.hosts[0].start()
+	w.run(12*time.Second, w.synced)
+	joiner := w.hosts[1]
+	joiner.start()
+	w.run(12*time.Second, func() bool { return len(joiner.table) > 3000 })
+	w.hosts[0].die()
+	if !w.run(15*time.Second, w.synced) {
+		t.Fatal("not synced")
+	}
+	if joiner.node.State() != block.StateSynced || joiner.happened(JoinedWithoutDonor) != 1 {
+		t.Errorf("%v, events %v", joiner.node.State(), joiner.events)
+	}
+}
+
+// Each asks each for what that one owns: with three that know nothing of each
+// other's connections, every table goes out twice, which is the most.
+func TestAllStartAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		hosts  int
+		owned  uint32
+		copies bool // everybody has the others' entries from before
+	}{
+		{"two", 2, 1000, false},
+		{"three, with copies", 3, 1000, true},
+		{"three", 3, 1000, false},
+		{"sixteen, with copies", 16, 100, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			seeds(t, 3, func(t *testing.T, seed uint64) {
+				w := newWorld(t, seed, tt.hosts)
+				for i, h := range w.hosts {
+					h.fill(uint32(i)<<24, tt.owned)
+				}
+				if tt.copies {
+					for _, h := range w.hosts {
+						for _, other := range w.hosts {
+							if other != h {
+								h.know(other)
+							}
+						}
+					}
+				}
+				// A table's size on the wire is that of a snapshot of it.
+				const perFrame = (simRoom - block.HeaderSize - chunkBlock - block.HeadSize - block.AdvertHeaderSize) / entrySize
+				size := 0
+				for _, h := range w.hosts {
+					size += len(h.table)*entrySize + (len(h.table)+perFrame-1)/perFrame*(simRoom+overhead-perFrame*entrySize)
+				}
+				w.startAll()
+				if !w.run(10*time.Second, w.synced) {
+					t.Fatal("not synced within 10 s")
+				}
+				w.run(3 * time.Second)
+				w.wantEqual()
+				t.Logf("%d bytes sent, %.2f times the tables", w.bytes, float64(w.bytes)/float64(size))
+				if w.bytes > 2*size {
+					t.Errorf("%d bytes sent for tables of %d", w.bytes, size)
+				}
+			})
+		})
+	}
+}
+
+// A donor serves two at a time; the others ask again.
+func TestManyJoinAtOnce(t *testing.T) {
+	w := newWorld(t, 1, 8)
+	w.hosts[0].fill(0, 3000)
+	w.hosts[0].start()
+	w.run(12*time.Second, w.synced)
+	for _, h := range w.hosts[1:] {
+		h.start()
+	}
+	serving := 0
+	if !w.run(time.Minute, func() bool {
+		serving = max(serving, w.hosts[0].node.Status().Serving)
+		return w.synced()
+	}) {
+		t.Fatal("not synced")
+	}
+	w.wantEqual()
+	if serving != maxServed {
+		t.Errorf("served %d at a time", serving)
+	}
+}
+
+func TestEntriesWithoutAServiceMakeADirectorDegraded(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	w.hosts[0].fill(0, 1000)
+	w.hosts[0].start()
+	w.hosts[1].start()
+	w.run(12*time.Second, w.synced)
+	joiner := w.hosts[2]
+	joiner.lacks = func(key uint32) bool { return key%10 == 0 }
+	joiner.start()
+	w.run(12*time.Second, w.synced)
+	if s := joiner.node.Status(); s.State != block.StateDegraded || s.Missing < 100 {
+		t.Errorf("%v, %d missing", s.State, s.Missing)
+	}
+	// Some services, then all.
+	joiner.lacks = func(key uint32) bool { return key%100 == 0 }
+	joiner.node.ServicesAppeared(w.now)
+	w.run(5 * time.Second)
+	if s := joiner.node.State(); s != block.StateDegraded {
+		t.Errorf("%v while services are missing", s)
+	}
+	joiner.lacks = nil
+	joiner.node.ServicesAppeared(w.now)
+	w.run(5 * time.Second)
+	if s := joiner.node.State(); s != block.StateSynced {
+		t.Errorf("%v with all services", s)
+	}
+	w.wantEqual()
+}
