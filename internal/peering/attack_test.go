@@ -270,6 +270,26 @@ func TestACloneIsAnErrorThatNamesBoth(t *testing.T) {
 	}
 }
 
+// It was cloned while it ran: even the start ID is the same.
+func TestAFrameOfOursThatWeNeverSentIsOfAClone(t *testing.T) {
+	w, all := conversation(t)
+	h := w.hosts[0]
+	w.replay(h, all)
+	if h.happened(ClonedWhileRunning) > 0 {
+		t.Error("takes a replay for a clone")
+	}
+	body := forged(1, func(dst []byte) []byte { return h.node.appendHeartbeat(dst) })
+	header := block.Header{Peer: h.node.cfg.Self, Number: h.node.number + 100}
+	header.Put(body)
+	for range 2 {
+		w.inject(h, w.hosts[1].addr, body, 0)
+	}
+	w.run(10 * time.Millisecond)
+	if h.happened(ClonedWhileRunning) != 1 || h.trouble(Twins) != 2 {
+		t.Errorf("told %d times, counted %d", h.happened(ClonedWhileRunning), h.trouble(Twins))
+	}
+}
+
 func TestReflectedFramesAreDropped(t *testing.T) {
 	w := newWorld(t, 1, 2)
 	w.reflect = true

@@ -11,12 +11,13 @@ type Kind int
 
 // Kinds of events.
 const (
-	PeerProven    Kind = iota // a peer is there, and what it sends is fresh
-	PeerLost                  // it fell silent
-	PeerBack                  // it is heard again
-	PeerForgotten             // it was silent for so long that it is a new one when it comes back
-	TwinPeers                 // two live starts of one sender ID
-	TwinOfOurs                // another director has our sender ID
+	PeerProven         Kind = iota // a peer is there, and what it sends is fresh
+	PeerLost                       // it fell silent
+	PeerBack                       // it is heard again
+	PeerForgotten                  // it was silent for so long that it is a new one when it comes back
+	TwinPeers                      // two live starts of one sender ID
+	TwinOfOurs                     // another director has our sender ID
+	ClonedWhileRunning             // and our start ID: this machine was cloned; start anew
 
 	StateChanged       // from joining to synced, for example
 	JoinedWithoutDonor // synced, but all that could have given a snapshot were lost
@@ -40,6 +41,7 @@ var kindNames = [...]string{
 	PeerForgotten:         "peer is forgotten",
 	TwinPeers:             "two directors have one sender ID",
 	TwinOfOurs:            "another director has our sender ID",
+	ClonedWhileRunning:    "another director has our sender ID and start ID",
 	StateChanged:          "state changed",
 	JoinedWithoutDonor:    "all donors were lost",
 	GapsGivenUp:           "adverts are lost, asking for a snapshot",

@@ -133,6 +133,20 @@ func (n *Node) prove(now time.Time, p *peer, number uint64) {
 	n.wake(now)
 }
 
+// takeOwn counts a frame of ours. One that we never sent is of a clone of this
+// machine, that runs on with this start: only a new start of one of them helps.
+func (n *Node) takeOwn(from Origin, number uint64) {
+	n.counters.Troubles.Add(Own, 1)
+	if number <= n.number {
+		return
+	}
+	n.counters.Troubles.Add(Twins, 1)
+	if !n.cloned {
+		n.cloned = true
+		n.Observer.Event(Event{Kind: ClonedWhileRunning, Peer: n.cfg.Self, Name: n.cfg.Name, Origin: from})
+	}
+}
+
 // lookForTwin is called with each heartbeat of a peer: two starts of one sender
 // ID that are both there are two directors with one identity. The frames of
 // both go on being applied, as the fresher news wins anyway.

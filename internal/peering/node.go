@@ -48,6 +48,7 @@ type Node struct {
 	resync    resync
 	announce  announce
 	turn      int // of the three kinds of repairs
+	cloned    bool
 }
 
 // New returns a node that has been joining since now.
@@ -111,7 +112,7 @@ func (n *Node) advertise(now, asOf time.Time, body []byte) {
 func (n *Node) Receive(now time.Time, from Origin, body *block.Body) {
 	n.counters.Counts.Add(Received, 1)
 	if body.Peer == n.cfg.Self {
-		n.counters.Troubles.Add(Own, 1)
+		n.takeOwn(from, body.Number)
 		return
 	}
 	p := n.peers.index[body.Peer]
