@@ -154,7 +154,7 @@ func TestAllStartAtOnce(t *testing.T) {
 		{"two", 2, 1000, false},
 		{"three, with copies", 3, 1000, true},
 		{"three", 3, 1000, false},
-		{"sixteen, with copies", 16, 100, true},
+		{"sixteen, with copies", 16, 60, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			seeds(t, 3, func(t *testing.T, seed uint64) {

@@ -179,6 +179,46 @@ func TestAFrameThatWasOvertakenTurnsNothingBack(t *testing.T) {
 	}
 }
 
+// Fewer than are given up at once, but more than the ring keeps.
+func TestWhatIsGoneComesAsASnapshot(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	w.hosts[0].ring = 20 * simRoom
+	w.startAll()
+	w.run(12*time.Second, w.synced)
+	away := w.hosts[2]
+	w.cut = func(a, b *host) bool { return a == away || b == away }
+	w.churn(2*time.Second, 1000, 20000, w.hosts[0])
+	w.cut = nil
+	w.run(5 * time.Second)
+	w.wantEqual()
+	if w.hosts[0].count(SentGone) == 0 || away.trouble(GapsAbandoned) != 1 {
+		t.Errorf("%d GONE, gave up %d times", w.hosts[0].count(SentGone), away.trouble(GapsAbandoned))
+	}
+	if n := w.hosts[1].count(Snapshots); n != 2 { // of both, at the start
+		t.Errorf("who lost nothing took %d snapshots", n)
+	}
+}
+
+// What nobody answers to is asked for five times.
+func TestWhatIsAskedForInVainComesAsASnapshot(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.startAll()
+	w.run(12*time.Second, w.synced)
+	sender, receiver := w.hosts[0], w.hosts[1]
+	w.cut = func(a, b *host) bool { return true }
+	sender.update(1)
+	w.run(simPeriod)
+	before := receiver.count(SentNacks)
+	w.cut = func(a, b *host) bool { return a == receiver }
+	w.run(5 * time.Second)
+	w.cut = nil
+	w.run(3 * time.Second)
+	w.wantEqual()
+	if n := receiver.count(SentNacks) - before; n != nackTries || receiver.trouble(GapsAbandoned) != 1 {
+		t.Errorf("%d NACKs, gave up %d times", n, receiver.trouble(GapsAbandoned))
+	}
+}
+
 func TestWhatTheRingHasNoLongerComesAsASnapshot(t *testing.T) {
 	seeds(t, 3, func(t *testing.T, seed uint64) {
 		w := newWorld(t, seed, 3)

@@ -64,6 +64,24 @@ func TestLostNewsIsAnnounced(t *testing.T) {
 	}
 }
 
+// What has no snapshot now is tried again.
+func TestAnAnnouncementThatFailsIsRepeated(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.startAll()
+	w.run(12*time.Second, w.synced)
+	h := w.hosts[0]
+	h.fill(0, 100)
+	h.broken = true
+	h.node.Announce(w.now)
+	w.run(2 * time.Second)
+	if h.trouble(AnnouncingFailed) == 0 || h.happened(AnnouncingFailedEvent) == 0 {
+		t.Error("a failure was not told")
+	}
+	h.broken = false
+	w.run(5 * time.Second)
+	w.wantEqual()
+}
+
 func TestResyncByHandAsksThePeerThatIsNamedOrAll(t *testing.T) {
 	w := newWorld(t, 1, 3)
 	w.startAll()

@@ -92,6 +92,7 @@ type host struct {
 	starts int
 	random *rand.ChaCha8
 	pps    int
+	ring   int // bytes
 
 	node   *Node // nil: down
 	period time.Time
@@ -118,7 +119,7 @@ func newWorld(t testing.TB, seed uint64, hosts int) *world {
 func (w *world) addHost(id uint32, seed uint64) *host {
 	var key [32]byte
 	binary.BigEndian.PutUint64(key[:], seed)
-	h := &host{w: w, index: len(w.hosts), id: id, pps: 2000, table: map[uint32]row{}}
+	h := &host{w: w, index: len(w.hosts), id: id, pps: 2000, ring: 1 << 20, table: map[uint32]row{}}
 	binary.BigEndian.PutUint32(key[8:], uint32(h.index))
 	h.random = rand.NewChaCha8(key)
 	h.addr = Origin{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 3, byte(h.index + 1)}), 114)}
@@ -134,7 +135,7 @@ func (h *host) start() {
 	binary.BigEndian.PutUint64(start[8:], h.random.Uint64())
 	h.node = New(Config{
 		Self: block.Peer{Sender: h.id, Start: start}, Name: fmt.Sprintf("host%d", h.index), Room: simRoom,
-		Classes: block.ClassesOf(block.ClassIPVS), MaxPPS: h.pps, RingBytes: 1 << 20,
+		Classes: block.ClassesOf(block.ClassIPVS), MaxPPS: h.pps, RingBytes: h.ring,
 	}, Parts{Network: h, Sink: h, Source: h, Observer: h, Random: h.random}, h.w.now)
 	h.period = h.w.now.Add(time.Duration(h.w.rng.Int64N(int64(simPeriod))))
 }
