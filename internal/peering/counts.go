@@ -9,6 +9,7 @@ type Count int
 const (
 	Received        Count = iota // frames that were opened
 	Applied                      // of them, those with adverts that were applied
+	Duplicates                   // frames that came over another link before
 	Repeated                     // adverts that came again: another receiver had asked
 	SentNews                     // frames with adverts, for the first time
 	SentAgain                    // frames that a peer had missed
@@ -53,6 +54,7 @@ const (
 	BrokenEntries                   // frames that the sink refused
 	Twins                           // frames of a sender ID with two live starts
 	Lost                            // peers that fell silent
+	LinksSilent                     // links that a peer is not heard on any more, but on others
 	GapsAbandoned                   // times that sequences were given up for a snapshot
 	NackUnknown                     // NACKs of what was never sent
 	RequestStale                    // SNAPSHOT REQUESTs to another start of ours
@@ -73,7 +75,7 @@ type Counters struct {
 
 var (
 	countNames = [counts]string{
-		"received_frames", "applied_frames", "repeated_adverts", "sent_news", "sent_again", "sent_chunks",
+		"received_frames", "applied_frames", "duplicate_frames", "repeated_adverts", "sent_news", "sent_again", "sent_chunks",
 		"sent_chunks_again", "sent_heartbeats", "sent_challenges", "sent_echoes", "sent_nacks", "sent_gone",
 		"sent_requests", "sent_acks", "sent_refusals", "suppressed_nacks", "proofs", "snapshots",
 		"snapshots_served", "announcements", "sent_announced",
@@ -81,7 +83,7 @@ var (
 	troubleNames = [troubles]string{
 		"own", "replayed", "peers_full", "unproven_advert", "unproven_nack", "unproven_gone", "unproven_request",
 		"unproven_chunk", "unproven_ack", "unproven_other", "challenge_stale", "echo_wrong", "unknown_block",
-		"unknown_class", "broken_entries", "twins", "lost_peers", "gaps_abandoned", "nack_unknown", "request_stale",
+		"unknown_class", "broken_entries", "twins", "lost_peers", "silent_links", "gaps_abandoned", "nack_unknown", "request_stale",
 		"chunk_unasked", "ack_unknown", "snapshots_failed", "snapshots_refused", "serving_failed",
 		"announcing_failed",
 	}

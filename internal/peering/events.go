@@ -15,6 +15,8 @@ const (
 	PeerLost                       // it fell silent
 	PeerBack                       // it is heard again
 	PeerForgotten                  // it was silent for so long that it is a new one when it comes back
+	LinkSilent                     // a peer is heard, but on this link (Origin.Link) no more
+	LinkBack                       // it is again
 	TwinPeers                      // two live starts of one sender ID
 	TwinOfOurs                     // another director has our sender ID
 	ClonedWhileRunning             // and our start ID: this machine was cloned; start anew
@@ -39,6 +41,8 @@ var kindNames = [...]string{
 	PeerLost:              "peer is lost",
 	PeerBack:              "peer is back",
 	PeerForgotten:         "peer is forgotten",
+	LinkSilent:            "link is silent",
+	LinkBack:              "link is back",
 	TwinPeers:             "two directors have one sender ID",
 	TwinOfOurs:            "another director has our sender ID",
 	ClonedWhileRunning:    "another director has our sender ID and start ID",

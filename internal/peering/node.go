@@ -127,8 +127,16 @@ func (n *Node) Receive(now time.Time, from Origin, body *block.Body) {
 		n.examine(now, p, body)
 		return
 	}
+	newOnLink, back := p.links.take(now, from.Link, body.Number)
+	if back {
+		n.tellOfLink(LinkBack, p, from.Link)
+	}
 	if !p.window.take(body.Number) {
-		n.counters.Troubles.Add(Replayed, 1)
+		if newOnLink {
+			n.counters.Counts.Add(Duplicates, 1)
+		} else {
+			n.counters.Troubles.Add(Replayed, 1)
+		}
 		return
 	}
 	p.origin = from

@@ -32,6 +32,7 @@ type peer struct {
 	twin       bool // it was told that there is another live start
 
 	window window
+	links  links
 	gaps   gaps
 
 	// What its last heartbeat says.
@@ -167,6 +168,7 @@ func (n *Node) tickPeers(now time.Time) {
 		}
 		if p.live() {
 			limit = p.silence()
+			n.tickLinks(now, p)
 		}
 		n.wake(p.heard.Add(limit))
 	}

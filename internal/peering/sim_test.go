@@ -77,6 +77,8 @@ type world struct {
 	lossTo          map[*host]float64
 	cut             func(a, b *host) bool
 	reflect         bool
+	links           int                          // what goes to the group goes over all; 0 is 1
+	slow            func(link int) time.Duration // less than 0: dead
 
 	truth map[uint32]uint32
 	bytes int                               // on the wire, with entries: each frame once
@@ -240,7 +242,9 @@ func (h *host) Multicast(body []byte) {
 	}
 	for _, to := range h.w.hosts {
 		if to != h || h.w.reflect {
-			h.w.post(h, to, body)
+			for link := range max(h.w.links, 1) {
+				h.w.post(h, to, link, body)
+			}
 		}
 	}
 }
@@ -249,11 +253,11 @@ func (h *host) Multicast(body []byte) {
 func (h *host) Unicast(to Origin, body []byte) {
 	h.w.account(body)
 	for _, other := range h.w.hosts {
-		if other.addr == to {
+		if other.addr.Addr == to.Addr {
 			if h.w.spy != nil {
 				h.w.spy(h, other, body)
 			}
-			h.w.post(h, other, body)
+			h.w.post(h, other, to.Link, body)
 		}
 	}
 }
@@ -276,7 +280,7 @@ func (w *world) account(body []byte) {
 }
 
 // post puts a body on its way, or loses it.
-func (w *world) post(from, to *host, body []byte) {
+func (w *world) post(from, to *host, link int, body []byte) {
 	if to.node == nil || w.cut != nil && w.cut(from, to) {
 		return
 	}
@@ -296,7 +300,14 @@ func (w *world) post(from, to *host, body []byte) {
 		if w.rng.Float64() < w.late {
 			delay += time.Duration(20+w.rng.IntN(40)) * time.Millisecond
 		}
-		w.inject(to, from.addr, body, delay)
+		if w.slow != nil {
+			slow := w.slow(link)
+			if slow < 0 {
+				continue
+			}
+			delay += slow
+		}
+		w.inject(to, Origin{from.addr.Addr, link}, body, delay)
 	}
 }
 

@@ -27,9 +27,10 @@ type PeerStatus struct {
 	Heard   time.Time
 	State   block.State
 	Entries uint32
-	Last    uint64 // sequence that is known of
-	Missing int    // sequences that we wait for
-	Resync  bool   // a snapshot of what it owns is going to be taken
+	Last    uint64              // sequence that is known of
+	Missing int                 // sequences that we wait for
+	Links   [maxLinks]time.Time // heard last on each, zero: never
+	Resync  bool                // a snapshot of what it owns is going to be taken
 }
 
 // Status returns a copy.
@@ -40,6 +41,9 @@ func (n *Node) Status() Status {
 			Peer: p.id, Name: p.Name(), Origin: p.origin, Proven: p.proven, Lost: p.lost, Twin: p.twin,
 			Heard: p.heard, State: p.state, Entries: p.entries, Last: p.gaps.top, Missing: p.gaps.missing,
 			Resync: p.resync.wanted,
+		}
+		for i := range p.links {
+			status.Links[i] = p.links[i].heard
 		}
 		s.Peers = append(s.Peers, status)
 		if p == n.transfer.donor {
