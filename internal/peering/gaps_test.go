@@ -137,3 +137,14 @@ func TestANackOfAnotherSparesOnesOwn(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatWasAskedForInVainIsAskedForAnewWhenThePeerIsBack(t *testing.T) {
+	g := gaps{known: true, top: 9, missing: 2, list: []gap{{first: 5, last: 5, due: epoch, tries: nackTries}, {first: 7, last: 7, due: epoch, tries: 1}}}
+	if !g.exhausted(epoch) {
+		t.Fatal("not given up")
+	}
+	g.retry(epoch.Add(time.Second))
+	if due, ok := g.next(); !ok || due != epoch.Add(time.Second) || g.exhausted(due) {
+		t.Errorf("due at %v, given up: %v", due, g.exhausted(due))
+	}
+}

@@ -242,3 +242,36 @@ func TestEntriesWithoutAServiceMakeADirectorDegraded(t *testing.T) {
 	}
 	w.wantEqual()
 }
+
+// A frame was lost, by the donor and by the joiner, while the snapshot was on
+// its way: the joiner does not say that it is synced before it has it.
+func TestWhatIsMissingBehindTheLastChunkIsWaitedFor(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	donor, third, joiner := w.hosts[0], w.hosts[1], w.hosts[2]
+	donor.pps = 200
+	donor.fill(0, 4000)
+	donor.start()
+	third.start()
+	w.run(20*time.Second, w.synced)
+	w.run(3 * time.Second)
+	joiner.start()
+	nearly := func() bool { return len(joiner.table) > 3500 }
+	if !w.run(12*time.Second, nearly) || joiner.node.transfer.donor == nil {
+		t.Fatal("no snapshot")
+	}
+	w.cut = func(a, b *host) bool { return a == third }
+	third.update(1 << 24)
+	w.run(2 * simPeriod)
+	w.cut = func(a, b *host) bool { return b == third } // no NACK comes through
+	third.update(1<<24 + 1)
+	w.run(2*time.Second, func() bool { return joiner.node.transfer.donor == nil })
+	w.run(100 * time.Millisecond)
+	if s := joiner.node.State(); s != block.StateJoining || joiner.count(Snapshots) == 0 {
+		t.Errorf("%v while a frame is missing, %d snapshots", s, joiner.count(Snapshots))
+	}
+	w.cut = nil
+	if !w.run(5*time.Second, func() bool { return joiner.node.State() != block.StateJoining }) {
+		t.Fatal("not synced")
+	}
+	w.wantEqual()
+}

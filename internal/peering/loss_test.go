@@ -235,3 +235,24 @@ func TestWhatTheRingHasNoLongerComesAsASnapshot(t *testing.T) {
 		}
 	})
 }
+
+// What a director sends before its peers have its proof is asked for behind it.
+func TestTheFirstNewsOfADirectorThatHasJustStartedIsNotLost(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	old, young := w.hosts[0], w.hosts[1]
+	old.start()
+	w.run(12*time.Second, w.synced)
+	w.cut = func(a, b *host) bool { return a == young }
+	young.start()
+	for key := range uint32(3) {
+		young.update(key)
+		w.run(2 * simPeriod)
+	}
+	w.cut = nil
+	if !w.run(2*time.Second, func() bool { return len(old.table) == 3 }) {
+		t.Fatalf("%d of 3 entries", len(old.table))
+	}
+	if young.node.State() != block.StateJoining || old.count(SentNacks) == 0 {
+		t.Errorf("it is %v by then, %d NACKs", young.node.State(), old.count(SentNacks))
+	}
+}
