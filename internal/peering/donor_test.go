@@ -104,3 +104,32 @@ func TestAChunkThatIsSentAgainSaysHowLongItWasHeld(t *testing.T) {
 		t.Errorf("held %v", held)
 	}
 }
+
+// A request that was repeated, and came when all was served.
+func TestASnapshotIsNotServedTwice(t *testing.T) {
+	w, donor, joiner := joinerOf(t, 100)
+	w.run(12*time.Second, w.synced)
+	w.run(time.Second) // and the last ACK is there
+	p := donor.node.peers.index[joiner.node.cfg.Self]
+	r := block.SnapshotRequest{Peer: donor.node.cfg.Self, Request: p.servedRequest, Classes: block.ClassesOf(block.ClassIPVS)}
+	donor.node.takeRequest(w.now, p, &r)
+	if n := donor.node.Status().Serving; n != 0 {
+		t.Errorf("serves %d for a request that was served", n)
+	}
+	r.Request++
+	donor.node.takeRequest(w.now, p, &r)
+	if n := donor.node.Status().Serving; n != 1 {
+		t.Errorf("serves %d for a new one", n)
+	}
+}
+
+// One that asks anew is served anew, and not twice.
+func TestANewRequestEndsTheEarlierOne(t *testing.T) {
+	w, donor, joiner := joinerOf(t, 30_000)
+	p := donor.node.peers.index[joiner.node.cfg.Self]
+	r := block.SnapshotRequest{Peer: donor.node.cfg.Self, Request: 1 + donor.node.donor.of(p).request, Classes: block.ClassesOf(block.ClassIPVS)}
+	donor.node.takeRequest(w.now, p, &r)
+	if s := donor.node.donor.of(p); donor.node.Status().Serving != 1 || s.request != r.Request || s.next != 0 {
+		t.Errorf("serves %d, request %d from %d on", donor.node.Status().Serving, s.request, s.next)
+	}
+}

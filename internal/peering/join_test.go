@@ -275,3 +275,30 @@ func TestWhatIsMissingBehindTheLastChunkIsWaitedFor(t *testing.T) {
 	}
 	w.wantEqual()
 }
+
+// While a snapshot is on its way, a director turns up that donor and joiner did
+// not hear before, with connections of its own.
+func TestAStrangerThatTurnsUpWhileJoiningIsAskedBeforeItIsSynced(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	donor, stranger, joiner := w.hosts[0], w.hosts[1], w.hosts[2]
+	donor.pps = 200
+	donor.fill(0, 4000)
+	stranger.fill(1<<24, 500)
+	w.cut = func(a, b *host) bool { return a == stranger || b == stranger }
+	donor.start()
+	stranger.start()
+	w.run(12*time.Second, w.synced)
+	joiner.start()
+	if !w.run(12*time.Second, func() bool { return len(joiner.table) > 1000 }) {
+		t.Fatal("no snapshot")
+	}
+	w.cut = nil
+	if !w.run(12*time.Second, w.synced) {
+		t.Fatal("not synced")
+	}
+	if missing, extra, differing := joiner.differences(); missing+extra+differing > 0 {
+		t.Errorf("%d missing, %d extra, %d differing", missing, extra, differing)
+	}
+	w.run(10 * time.Second)
+	w.wantEqual()
+}
