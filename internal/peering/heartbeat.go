@@ -50,6 +50,7 @@ func (n *Node) tickHeartbeat(now time.Time) {
 		n.wake(n.heartbeat.due)
 		return
 	}
+	n.tickServices(now)
 	n.heartbeat.due = now.Add(n.cfg.Interval)
 	n.wake(n.heartbeat.due)
 	body := n.appendHeartbeat(n.begin())

@@ -123,7 +123,7 @@ func (n *Node) chooseDonor(now time.Time, gapsToo bool) (donor *peer, wait bool)
 			continue
 		}
 		if !p.met {
-			wait = true
+			wait = wait || !gapsToo // without a HEARTBEAT for long, it is none
 			continue
 		}
 		if p.state == block.StateJoining {

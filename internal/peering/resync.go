@@ -76,6 +76,9 @@ func (n *Node) tickResync(now time.Time) {
 	if n.join.phase != joined || n.transfer.donor != nil {
 		return
 	}
+	if n.join.state == block.StateSyncedAlone && n.inCompany() {
+		n.setState(now, block.StateSynced)
+	}
 	if n.resync.wanted {
 		if p, _ := n.chooseDonor(now, false); p == nil {
 			n.wake(now.Add(resyncMin))
@@ -97,6 +100,31 @@ func (n *Node) tickResync(now time.Time) {
 		}
 		n.ask(now, p, true)
 		return
+	}
+}
+
+// inCompany reports whether there are peers, and nothing to ask them for.
+func (n *Node) inCompany() (company bool) {
+	for _, p := range n.peers.all {
+		if p.live() && p.met {
+			if p.resync.wanted {
+				return false
+			}
+			company = true
+		}
+	}
+	return company
+}
+
+// tickServices is called with each heartbeat of ours: what peers advertise may
+// lack a service, too.
+func (n *Node) tickServices(now time.Time) {
+	if n.join.phase != joined || n.transfer.donor != nil {
+		return
+	}
+	if missing := n.Sink.Settle(); missing > 0 {
+		n.join.missing += missing
+		n.setState(now, block.StateDegraded)
 	}
 }
 

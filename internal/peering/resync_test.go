@@ -35,6 +35,45 @@ func TestARestartedDaemonTellsWhatChangedMeanwhile(t *testing.T) {
 	})
 }
 
+// News of a service that is not here makes a director degraded, too.
+func TestNewsWithoutAServiceMakesADirectorDegraded(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.startAll()
+	w.run(12*time.Second, w.synced)
+	h := w.hosts[0]
+	h.lacks = func(uint32) bool { return true }
+	w.hosts[1].update(1)
+	w.run(2 * time.Second)
+	if s := h.node.Status(); s.State != block.StateDegraded || s.Missing != 1 {
+		t.Errorf("%v, %d missing", s.State, s.Missing)
+	}
+	h.lacks = nil
+	h.node.ServicesAppeared(w.now)
+	w.run(2 * time.Second)
+	if s := h.node.State(); s != block.StateSynced {
+		t.Errorf("%v with all services", s)
+	}
+	w.wantEqual()
+}
+
+// It is not alone any more when it has what its first peer owns.
+func TestADirectorInCompanyIsNotSyncedAlone(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.hosts[0].start()
+	w.run(12*time.Second, w.synced)
+	if s := w.hosts[0].node.State(); s != block.StateSyncedAlone {
+		t.Errorf("%v without peers", s)
+	}
+	w.hosts[1].start()
+	w.run(12*time.Second, w.synced)
+	w.run(time.Second)
+	for _, h := range w.hosts {
+		if s := h.node.State(); s != block.StateSynced {
+			t.Errorf("host %d is %v", h.index, s)
+		}
+	}
+}
+
 // Two that were alone for long, each with entries that it never advertised.
 func TestStrangersExchangeWhatTheyOwn(t *testing.T) {
 	w := newWorld(t, 1, 2)
