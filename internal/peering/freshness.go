@@ -56,6 +56,16 @@ func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
 		n.examineBlock(now, p, b)
 	}
 	if p.challenged.IsZero() && n.heartbeat.challenges.pass(now) {
+		n.draw(p)
+		n.challenge(now, p)
+	}
+}
+
+// waiting challenges a peer anew that asks for a snapshot: it takes us for
+// proven, so a challenge or an echo was lost.
+func (n *Node) waiting(now time.Time, p *peer, r *block.SnapshotRequest) {
+	if r.Peer == n.cfg.Self && !p.challenged.IsZero() && now.Sub(p.challenged) >= challengeInterval &&
+		n.heartbeat.challenges.pass(now) {
 		n.challenge(now, p)
 	}
 }
@@ -82,6 +92,8 @@ func (n *Node) examineBlock(now time.Time, p *peer, b block.Block) {
 		trouble = UnprovenGone
 	case block.TypeSnapshotRequest:
 		trouble = UnprovenRequest
+		r, _ := b.SnapshotRequest()
+		n.waiting(now, p, &r)
 	case block.TypeSnapshotChunk:
 		trouble = UnprovenChunk
 	case block.TypeSnapshotAck:
@@ -98,7 +110,6 @@ func (n *Node) draw(p *peer) {
 
 // challenge asks one peer at once, and says who we are.
 func (n *Node) challenge(now time.Time, p *peer) {
-	n.draw(p)
 	p.challenged = now
 	body, _ := block.AppendChallenge(n.appendHeartbeat(n.begin()), &block.Challenge{Peer: p.id, Challenge: p.challenge})
 	n.unicast(p, body)

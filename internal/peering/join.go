@@ -21,6 +21,9 @@ const (
 
 	busyMin = 100 * time.Millisecond // random, until a donor that refused is asked again
 	busyMax = 500 * time.Millisecond
+	// maxFailures is how often a donor is asked that is heard, and sends no
+	// chunk for donorTimeout.
+	maxFailures = 3
 	// maxRefusals is how often a donor is asked that refuses: for a minute or
 	// so, in which it may serve others.
 	maxRefusals = 200
@@ -133,11 +136,22 @@ func (n *Node) chooseDonor(now time.Time, gapsToo bool) (donor *peer, wait bool)
 		if now.Before(p.busy) || p.waits > 0 && !gapsToo {
 			continue
 		}
-		if donor == nil || p.waits < donor.waits || p.waits == donor.waits && p.entries > donor.entries {
+		if donor == nil || p.before(donor) {
 			donor = p
 		}
 	}
 	return donor, wait
+}
+
+// before reports whether a peer is asked before another one.
+func (p *peer) before(q *peer) bool {
+	switch {
+	case p.failures != q.failures:
+		return p.failures < q.failures
+	case p.waits != q.waits:
+		return p.waits < q.waits
+	}
+	return p.entries > q.entries
 }
 
 func (n *Node) anyJoining() bool {
@@ -186,7 +200,10 @@ func (n *Node) joinTransferred(now time.Time, t *transfer, err error) {
 		}
 	case err != nil:
 		j.failed = true
-		t.donor.tried = true
+		// One that is still heard may have missed the request.
+		t.donor.failures++
+		t.donor.tried = !t.donor.live() || t.donor.failures >= maxFailures
+		t.donor.exchanged = t.donor.tried
 		if j.phase == fetching {
 			j.phase = discovering
 		}
@@ -240,7 +257,7 @@ func (n *Node) finish(now time.Time) {
 		n.tell(JoinedWithoutDonor, nil)
 	}
 	for _, p := range n.peers.all {
-		p.tried = false
+		p.tried, p.failures, p.refusals = false, 0, 0
 	}
 	// Peers that were there before us have what we owned before this start
 	// only if they are told: they ask nobody.

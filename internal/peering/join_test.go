@@ -302,3 +302,30 @@ func TestAStrangerThatTurnsUpWhileJoiningIsAskedBeforeItIsSynced(t *testing.T) {
 	w.run(10 * time.Second)
 	w.wantEqual()
 }
+
+// What the joiner sends is lost for a while: its echo, so that the donor does
+// not take its request, and then the request. A donor that is heard is asked
+// again.
+func TestADonorThatIsHeardIsAskedAgain(t *testing.T) {
+	for _, away := range []time.Duration{300 * time.Millisecond, 2 * time.Second, donorTimeout + 2*time.Second} {
+		t.Run(away.String(), func(t *testing.T) {
+			w := newWorld(t, 1, 2)
+			donor, joiner := w.hosts[0], w.hosts[1]
+			donor.fill(0, 1000)
+			donor.start()
+			w.run(12*time.Second, w.synced)
+			joiner.start()
+			w.run(time.Second, func() bool { return joiner.count(Proofs) > 0 })
+			w.cut = func(a, b *host) bool { return a == joiner }
+			w.run(away)
+			w.cut = nil
+			if !w.run(15*time.Second, w.synced) {
+				t.Fatal("not synced")
+			}
+			w.wantEqual()
+			if joiner.happened(JoinedWithoutDonor) > 0 {
+				t.Error("gave up")
+			}
+		})
+	}
+}

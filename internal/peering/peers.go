@@ -53,7 +53,8 @@ type peer struct {
 	takenRequest  uint32
 	takenNext     uint32 // 0: none was
 
-	tried     bool      // failed as donor while we joined
+	tried     bool      // failed as donor while we joined, and is not asked again
+	failures  int       // as donor, while we joined
 	refusals  int       // of our requests, while we joined
 	exchanged bool      // asked for what it owns while all joined
 	busy      time.Time // it refuses until then

@@ -13,7 +13,7 @@ const (
 	ackEvery        = 16 // chunks
 	ackDelay        = 50 * time.Millisecond
 	requestRetryMin = 500 * time.Millisecond // until the first chunk; doubling
-	requestRetryMax = 2 * time.Second
+	requestRetryMax = time.Second
 	donorTimeout    = 5 * time.Second // without a chunk
 )
 
