@@ -49,6 +49,7 @@ func TestConstantsOfTheProtocolDocument(t *testing.T) {
 		"donor timeout":      donorTimeout,
 		"donor delay":        donorDelay,
 		"exchange delay":     exchangeDelay,
+		"exchange hold":      exchangeHold,
 		"gaps patience":      gapsPatience,
 		"join_timeout":       defaultJoinTimeout,
 		"resync":             span(resyncMin, resyncMax),

@@ -131,6 +131,16 @@ func (n *Node) takeChallenge(now time.Time, p *peer, c *block.Challenge) {
 	}
 	p.echoed = now
 	body, _ := block.AppendEcho(n.appendHeartbeat(n.begin()), &block.Challenge{Peer: p.id, Challenge: c.Challenge})
+	if !p.proven {
+		// Here, too: what we sent before the ECHO is older than the proof to
+		// the peer if it comes later, and a challenge would be dropped.
+		if p.challenged.IsZero() {
+			n.draw(p)
+		}
+		p.challenged = now
+		body, _ = block.AppendChallenge(body, &block.Challenge{Peer: p.id, Challenge: p.challenge})
+		n.counters.Counts.Add(SentChallenges, 1)
+	}
 	n.unicast(p, body)
 	n.counters.Counts.Add(SentEchoes, 1)
 }

@@ -77,6 +77,9 @@ func (n *Node) tickHeartbeat(now time.Time) {
 // takeHeartbeat takes what a proven peer says of itself.
 func (n *Node) takeHeartbeat(now time.Time, p *peer, h *block.Heartbeat) {
 	p.setName(h.Name)
+	if p.state == block.StateJoining && h.State != block.StateJoining {
+		n.finished(now, p)
+	}
 	p.state, p.interval, p.entries, p.waits = h.State, h.Interval, h.Entries, h.Gaps
 	n.lookForTwin(now, p)
 	if !p.met {
@@ -95,6 +98,7 @@ func (n *Node) takeHeartbeat(now time.Time, p *peer, h *block.Heartbeat) {
 // acquaint decides which sequences of a new peer we wait for.
 func (n *Node) acquaint(now time.Time, p *peer, h *block.Heartbeat) {
 	p.met, p.metJoining = true, h.State == block.StateJoining
+	p.metBoth = p.metJoining && n.join.phase != joined
 	n.wake(now)
 	switch {
 	case n.join.willCover(p):

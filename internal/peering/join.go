@@ -14,6 +14,10 @@ const (
 	// exchangeDelay is how long after the first proof it is believed that
 	// all are joining: one and a half heartbeats.
 	exchangeDelay = 1500 * time.Millisecond
+	// exchangeHold is how much longer it takes at least until the exchange
+	// is over: others that started a little later must not take us for a
+	// donor meanwhile.
+	exchangeHold = time.Second
 	// gapsPatience is how long after the first proof a donor with gaps will
 	// do, where there is no other.
 	gapsPatience = 5 * time.Second
@@ -49,6 +53,8 @@ type join struct {
 	failed  bool      // a donor fell silent
 	missing int       // entries refused for lack of a service
 	settled bool      // the marks are set
+	hold    time.Time // joining lasts until then
+	told    bool      // what we own was announced
 }
 
 // proof notes that a peer is there.
@@ -112,7 +118,7 @@ func (n *Node) discover(now time.Time) {
 	case since < exchangeDelay:
 		n.wake(j.proven.Add(exchangeDelay))
 	case n.anyJoining():
-		j.phase = exchanging
+		j.phase, j.hold = exchanging, now.Add(exchangeHold)
 		n.exchange(now)
 	default: // all were tried
 		j.phase = settling
@@ -241,6 +247,10 @@ func (n *Node) settle(now time.Time) {
 			return
 		}
 	}
+	if now.Before(j.hold) {
+		n.wake(j.hold)
+		return
+	}
 	n.finish(now)
 }
 
@@ -263,9 +273,26 @@ func (n *Node) finish(now time.Time) {
 	// only if they are told: they ask nobody.
 	for _, p := range n.peers.all {
 		if p.live() && !p.metJoining {
-			n.Announce(now)
+			n.announceOnce(now)
 			return
 		}
+	}
+}
+
+// announceOnce announces what we own, unless that was done since the start.
+func (n *Node) announceOnce(now time.Time) {
+	if !n.join.told {
+		n.join.told = true
+		n.Announce(now)
+	}
+}
+
+// finished is called when a peer that was joining says that it is not any
+// more. One that we met while both joined should have asked us, if nobody else
+// had everything: where it had not heard us by then, it must be told.
+func (n *Node) finished(now time.Time, p *peer) {
+	if p.metBoth && p.servedRequest == 0 && n.donor.of(p) == nil {
+		n.announceOnce(now)
 	}
 }
 

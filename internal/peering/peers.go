@@ -38,6 +38,7 @@ type peer struct {
 	// What its last heartbeat says.
 	met        bool // there was one, behind the proof
 	metJoining bool // the first one said so
+	metBoth    bool // and so did we
 	state      block.State
 	interval   time.Duration
 	entries    uint32
