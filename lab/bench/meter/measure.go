@@ -25,31 +25,41 @@ const (
 
 // measure puts a director under a load.
 func measure(l load, c contestant) (m figure.Measurement, err error) {
+	err = onDirector(c.module, func(n *network) (err error) {
+		stop, err := c.start(n)
+		if stop != nil {
+			defer func() { err = errors.Join(err, stop()) }()
+		}
+		if err != nil {
+			return err
+		}
+		m, err = n.count(l, c)
+		return err
+	})
+	return m, err
+}
+
+// onDirector does something with the director of a new network. Its IPVS is
+// loaded anew, and ssyncp.ko where it is needed.
+func onDirector(module bool, do func(*network) error) (err error) {
 	also := func(f func() error) { err = errors.Join(err, f()) }
 
 	n, err := newNetwork()
 	if err != nil {
-		return m, err
+		return err
 	}
 	defer also(n.close)
 	if err := n.loadIPVS(); err != nil {
-		return m, err
+		return err
 	}
 	defer also(n.unloadIPVS)
-	if c.module {
+	if module {
 		if err := program("/sbin/insmod", image.Module); err != nil {
-			return m, err
+			return err
 		}
 		defer also(n.unloadModule)
 	}
-	stop, err := c.start(n)
-	if stop != nil {
-		defer also(stop)
-	}
-	if err != nil {
-		return m, err
-	}
-	return n.count(l, c)
+	return do(n)
 }
 
 // count plays a load, and counts.

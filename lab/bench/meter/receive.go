@@ -73,22 +73,15 @@ func startBackup(n *network) (func() error, error) {
 // receive lets a receiver take in a reception. What comes over a network is
 // sent first when nobody listens: the difference is the receiver's.
 func receive(r reception, by receiver) (m figure.Measurement, err error) {
+	err = onDirector(by.module, func(n *network) (err error) {
+		m, err = n.receive(r, by)
+		return err
+	})
+	return m, err
+}
+
+func (n *network) receive(r reception, by receiver) (m figure.Measurement, err error) {
 	also := func(f func() error) { err = errors.Join(err, f()) }
-	n, err := newNetwork()
-	if err != nil {
-		return m, err
-	}
-	defer also(n.close)
-	if err := n.loadIPVS(); err != nil {
-		return m, err
-	}
-	defer also(n.unloadIPVS)
-	if by.module {
-		if err := program("/sbin/insmod", image.Module); err != nil {
-			return m, err
-		}
-		defer also(n.unloadModule)
-	}
 	if err := n.play(0, warmUp, batchSize, kind{steps: whole}); err != nil {
 		return m, err
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/ssyncp/ssyncp/lab/bench/figure"
-	"github.com/ssyncp/ssyncp/lab/image"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
@@ -30,20 +29,15 @@ func snapshots(only *regexp.Regexp) []snapshotLoad {
 
 // takeSnapshot fills a table and counts what it takes to read it.
 func takeSnapshot(s snapshotLoad, by figure.Contestant) (m figure.Measurement, err error) {
+	err = onDirector(true, func(n *network) (err error) {
+		m, err = n.takeSnapshot(s, by)
+		return err
+	})
+	return m, err
+}
+
+func (n *network) takeSnapshot(s snapshotLoad, by figure.Contestant) (m figure.Measurement, err error) {
 	also := func(f func() error) { err = errors.Join(err, f()) }
-	n, err := newNetwork()
-	if err != nil {
-		return m, err
-	}
-	defer also(n.close)
-	if err := n.loadIPVS(); err != nil {
-		return m, err
-	}
-	defer also(n.unloadIPVS)
-	if err := program("/sbin/insmod", image.Module); err != nil {
-		return m, err
-	}
-	defer also(n.unloadModule)
 	if err := n.fill(s.connections); err != nil {
 		return m, err
 	}
