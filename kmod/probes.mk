@@ -22,6 +22,9 @@ ifdef CONFIG_MODULES
 ifndef CONFIG_IP_VS
 $(error ssyncp: this kernel has no IPVS (CONFIG_IP_VS is not set))
 endif
+ifneq ($(CONFIG_IP_VS),m)
+$(error ssyncp: IPVS is built into this kernel: it has to be a module 	(CONFIG_IP_VS=m), in which its functions are looked up)
+endif
 ssyncp-broken := $(call ssyncp-try,toolchain)
 ifneq ($(ssyncp-broken),)
 $(error ssyncp: probes/toolchain.c does not compile against these kernel \
