@@ -3,7 +3,6 @@ package guest
 import (
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"testing"
@@ -132,7 +131,7 @@ table inet untracked {
 // FTP through such a firewall: here it is the server that speaks first after
 // the failover, sequence numbers are edited, and a new transfer comes behind.
 func TestStatefulFirewallFTP(t *testing.T) {
-	if out, err := exec.Command("/sbin/modprobe", "ip_vs_ftp").CombinedOutput(); err != nil {
+	if out, err := modprobe("-a", "ip_vs_ftp"); err != nil {
 		t.Fatalf("modprobe ip_vs_ftp: %v\n%s", err, out)
 	}
 	const size = 256 << 10

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -23,7 +22,7 @@ import (
 // copy has those, like all else of the session's two connections, and goes on
 // by them.
 func TestFTPFailover(t *testing.T) {
-	if out, err := exec.Command("/sbin/modprobe", "ip_vs_ftp").CombinedOutput(); err != nil {
+	if out, err := modprobe("-a", "ip_vs_ftp"); err != nil {
 		t.Fatalf("modprobe ip_vs_ftp: %v\n%s", err, out)
 	}
 	const (

@@ -3,7 +3,6 @@ package guest
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -22,7 +21,7 @@ func TestMain(m *testing.M) {
 	if status, is := devicefuzz.Child(); is {
 		os.Exit(status)
 	}
-	if out, err := exec.Command("/sbin/modprobe", append([]string{"-a"}, modules...)...).CombinedOutput(); err != nil {
+	if out, err := modprobe("-a", modules...); err != nil {
 		fmt.Printf("modprobe: %v\n%s", err, out)
 		os.Exit(1)
 	}

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -34,13 +33,13 @@ func TestStress(t *testing.T) {
 	// say that objects are left where it destroys their cache.
 	var out []byte
 	eventually(t, time.Minute, func() bool {
-		out, err = exec.Command("/sbin/modprobe", append([]string{"-r", "-a"}, ipvsModules...)...).CombinedOutput()
+		out, err = modprobe("-ra", ipvsModules...)
 		return err == nil
 	}, "IPVS cannot be unloaded")
 	if err != nil {
 		t.Errorf("modprobe -r: %v\n%s", err, out)
 	}
-	if out, err := exec.Command("/sbin/modprobe", append([]string{"-a"}, ipvsModules...)...).CombinedOutput(); err != nil {
+	if out, err := modprobe("-a", ipvsModules...); err != nil {
 		t.Fatalf("modprobe: %v\n%s", err, out)
 	}
 }

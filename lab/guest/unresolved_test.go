@@ -72,7 +72,7 @@ func loadIPVSWithout(t *testing.T, path, symbol string) {
 	}
 	t.Cleanup(func() {
 		unloadIPVS(t)
-		if out, err := exec.Command("/sbin/modprobe", append([]string{"-a"}, ipvsModules...)...).CombinedOutput(); err != nil {
+		if out, err := modprobe("-a", ipvsModules...); err != nil {
 			t.Fatalf("modprobe: %v\n%s", err, out)
 		}
 	})
