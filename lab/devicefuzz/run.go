@@ -186,6 +186,9 @@ func fuzz(c Config) (*Report, error) {
 		}
 	})
 	wg.Wait()
+	if err := collectGarbage(); err != nil {
+		return nil, err
+	}
 	return r.report(all, errs)
 }
 
