@@ -89,7 +89,8 @@ var (
 	}
 )
 
-func newCounters() Counters {
+// NewCounters returns counters that are zero.
+func NewCounters() Counters {
 	return Counters{
 		Counts:   counters.New[Count]("peering", countNames[:]...),
 		Troubles: counters.New[Trouble]("peering_trouble", troubleNames[:]...),

@@ -16,6 +16,7 @@ type Config struct {
 	JoinTimeout time.Duration // without a peer, 0 for 5 s
 	MaxPPS      int           // frames with entries a second, at least 1
 	RingBytes   int           // of what is kept to be sent again, 0 for 4 MiB
+	Counters    Counters      // that it goes on counting; none: its own
 }
 
 // MinRoom is the least that a body may take.
@@ -66,7 +67,10 @@ func New(cfg Config, parts Parts, now time.Time) *Node {
 		cfg.Name = cfg.Name[:block.MaxName]
 	}
 	cfg.Room = max(cfg.Room, MinRoom)
-	n := &Node{Parts: parts, cfg: cfg, counters: newCounters(), ring: newRing(cfg.RingBytes), due: now}
+	if cfg.Counters.Counts == nil {
+		cfg.Counters = NewCounters()
+	}
+	n := &Node{Parts: parts, cfg: cfg, counters: cfg.Counters, ring: newRing(cfg.RingBytes), due: now}
 	n.buf = make([]byte, block.HeaderSize, cfg.Room)
 	n.peers.index = make(map[block.Peer]*peer, maxPeers)
 	n.heartbeat.due = now
@@ -92,6 +96,9 @@ func (n *Node) State() block.State { return n.join.state }
 
 // Ready returns how many frames of news may leave now.
 func (n *Node) Ready(now time.Time) int { return n.budget.ready(now) }
+
+// ReadyAt returns when a frame of news may leave.
+func (n *Node) ReadyAt(now time.Time) time.Time { return now.Add(n.budget.all.wait(now)) }
 
 // Advertise sends news to the group: a body with its ADVERT blocks, behind
 // room for its header. What the entries say of their age is true for asOf.

@@ -10,7 +10,7 @@ import (
 
 // Every counter has a name of its own.
 func TestCountersHaveNames(t *testing.T) {
-	c := newCounters()
+	c := NewCounters()
 	var names []string
 	for name := range c.Counts.All() {
 		names = append(names, name)
