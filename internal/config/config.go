@@ -21,7 +21,9 @@ type Config struct {
 	SyncID    uint8 // 1..255
 	Device    Device
 	Multicast Multicast
+	Links     []Link // in use: those of [[links]], or the one of [multicast]
 	Wire      Wire
+	Filter    Filter
 	Log       Log
 }
 
@@ -31,17 +33,12 @@ type Device struct {
 	Period time.Duration // between two reads
 }
 
-// Multicast is the link that directors share.
+// Multicast is the link that directors share, and the pace on every link.
 type Multicast struct {
-	Interface string
+	Interface string     // "" where [[links]] has the links
 	Group     netip.Addr // an IPv4 multicast address
 	TTL       int        // 255
 	MaxPPS    int        // adverts a second, news and snapshots together
-}
-
-// Wire is the protocol that is sent and understood.
-type Wire struct {
-	Version int // 1
 }
 
 // Log is what goes to standard error.
@@ -57,9 +54,11 @@ const (
 	ttl       = 255
 )
 
-// Reload returns what a running daemon takes over from next: period, pace and
-// log level. The other keys are bound to descriptors and sockets; those that
-// differ are returned by name and keep their running value until a restart.
+// Reload returns what a running daemon takes over from next: period, pace, log
+// level, and which files the keys are in, whose contents may have changed even
+// where their names have not. The other keys are bound to descriptors, sockets
+// and what peers know of this start; those that differ are returned by name and
+// keep their running value until a restart.
 func (c Config) Reload(next Config) (running Config, restart []string) {
 	differs := func(key string, is bool) {
 		if is {
@@ -70,11 +69,24 @@ func (c Config) Reload(next Config) (running Config, restart []string) {
 	differs("device.path", c.Device.Path != next.Device.Path)
 	differs("multicast.interface", c.Multicast.Interface != next.Multicast.Interface)
 	differs("multicast.group", c.Multicast.Group != next.Multicast.Group)
+	// The link of [multicast] was named above.
+	differs("links", c.Multicast.Interface == "" && next.Multicast.Interface == "" && !sameLinks(c.Links, next.Links))
 	differs("wire.version", c.Wire.Version != next.Wire.Version)
+	differs("wire.auth", c.Wire.Auth != next.Wire.Auth)
+	differs("wire.dual_until", !c.Wire.DualUntil.Equal(next.Wire.DualUntil))
+	differs("wire.sender_id", c.Wire.SenderID != next.Wire.SenderID)
+	differs("wire.name", c.Wire.Name != next.Wire.Name)
+	differs("wire.join_timeout", c.Wire.JoinTimeout != next.Wire.JoinTimeout)
+	differs("wire.ring_bytes", c.Wire.RingBytes != next.Wire.RingBytes)
+	for _, key := range c.Filter.differences(next.Filter) {
+		differs(key, true)
+	}
 
 	running = c
 	running.Device.Period = next.Device.Period
 	running.Multicast.MaxPPS = next.Multicast.MaxPPS
+	running.Wire.KeyFile = next.Wire.KeyFile
+	running.Wire.AcceptedKeyFile = next.Wire.AcceptedKeyFile
 	running.Log = next.Log
 	return running, restart
 }

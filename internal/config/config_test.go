@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
 // load loads a file of that content with the given arguments.
@@ -53,13 +55,20 @@ func TestDefaults(t *testing.T) {
 		Multicast: config.Multicast{
 			Interface: "eth1", Group: netip.MustParseAddr("224.0.0.81"), TTL: 255, MaxPPS: 10000,
 		},
-		Wire: config.Wire{Version: 1},
-		Log:  config.Log{Level: slog.LevelInfo},
+		Links: []config.Link{{Interface: "eth1", Group: netip.MustParseAddr("224.0.0.81"), TTL: 255}},
+		Wire: config.Wire{
+			Version: 1, Auth: config.AuthPSK, KeyFile: "/etc/ssyncp/key",
+			JoinTimeout: 5 * time.Second, RingBytes: 4194304,
+		},
+		Log: config.Log{Level: slog.LevelInfo},
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
+
+// tomorrow is a time that wire.dual_until takes.
+var tomorrow = time.Now().Add(24 * time.Hour).UTC().Truncate(time.Second)
 
 func TestEveryKeyIsTakenFromTheFile(t *testing.T) {
 	got, _, err := load(t, `
@@ -73,7 +82,20 @@ group = "239.1.2.3"
 ttl = 255
 max_pps = 10
 [wire]
-version = 1
+version = 2
+auth = "none"
+key_file = "/etc/other/key"
+key_file_accepted = "/etc/other/key.new"
+dual_until = `+tomorrow.Format(time.RFC3339)+`
+sender_id = 4294967295
+name = "lb1 é"
+join_timeout = "7s"
+ring_bytes = 65536
+[filter]
+protocols = ["tcp", "sctp"]
+services = ["192.0.2.80:80", "[2001:db8::80]:0", "fwmark:5"]
+states = ["ESTABLISHED", "C-ECHOED"]
+templates_only = true
 [log]
 level = "debug"
 `)
@@ -86,10 +108,24 @@ level = "debug"
 		Multicast: config.Multicast{
 			Interface: "bond0.12", Group: netip.MustParseAddr("239.1.2.3"), TTL: 255, MaxPPS: 10,
 		},
-		Wire: config.Wire{Version: 1},
-		Log:  config.Log{Level: slog.LevelDebug},
+		Links: []config.Link{{Interface: "bond0.12", Group: netip.MustParseAddr("239.1.2.3"), TTL: 255}},
+		Wire: config.Wire{
+			Version: 2, Auth: config.AuthNone, KeyFile: "/etc/other/key", AcceptedKeyFile: "/etc/other/key.new",
+			DualUntil: tomorrow, SenderID: 4294967295, Name: "lb1 é", JoinTimeout: 7 * time.Second, RingBytes: 65536,
+		},
+		Filter: config.Filter{
+			Protocols: []ipvs.Protocol{ipvs.TCP, ipvs.SCTP},
+			Services: []config.Service{
+				{Virtual: netip.MustParseAddrPort("192.0.2.80:80")},
+				{Virtual: netip.MustParseAddrPort("[2001:db8::80]:0")},
+				{Fwmark: 5},
+			},
+			States:        []string{"ESTABLISHED", "C-ECHOED"},
+			TemplatesOnly: true,
+		},
+		Log: config.Log{Level: slog.LevelDebug},
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
@@ -124,7 +160,19 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		{"multicast.group", "SSYNCP_MULTICAST_GROUP=239.0.0.9", "--multicast-group=239.0.0.9"},
 		{"multicast.ttl", "SSYNCP_MULTICAST_TTL=255", "--multicast-ttl=255"},
 		{"multicast.max_pps", "SSYNCP_MULTICAST_MAX_PPS=99", "--multicast-max-pps=99"},
-		{"wire.version", "SSYNCP_WIRE_VERSION=1", "--wire-version=1"},
+		{"wire.version", "SSYNCP_WIRE_VERSION=2", "--wire-version=2"},
+		{"wire.auth", "SSYNCP_WIRE_AUTH=none", "--wire-auth=none"},
+		{"wire.key_file", "SSYNCP_WIRE_KEY_FILE=/k", "--wire-key-file=/k"},
+		{"wire.key_file_accepted", "SSYNCP_WIRE_KEY_FILE_ACCEPTED=/k2", "--wire-key-file-accepted=/k2"},
+		{"wire.dual_until", "SSYNCP_WIRE_DUAL_UNTIL=" + tomorrow.Format(time.RFC3339), "--wire-dual-until=" + tomorrow.Format(time.RFC3339)},
+		{"wire.sender_id", "SSYNCP_WIRE_SENDER_ID=42", "--wire-sender-id=42"},
+		{"wire.name", "SSYNCP_WIRE_NAME=lb1", "--wire-name=lb1"},
+		{"wire.join_timeout", "SSYNCP_WIRE_JOIN_TIMEOUT=9s", "--wire-join-timeout=9s"},
+		{"wire.ring_bytes", "SSYNCP_WIRE_RING_BYTES=100000", "--wire-ring-bytes=100000"},
+		{"filter.protocols", "SSYNCP_FILTER_PROTOCOLS=tcp,udp", "--filter-protocols=tcp,udp"},
+		{"filter.services", "SSYNCP_FILTER_SERVICES=192.0.2.80:80,fwmark:5", "--filter-services=192.0.2.80:80,fwmark:5"},
+		{"filter.states", "SSYNCP_FILTER_STATES=established,UDP", "--filter-states=established,UDP"},
+		{"filter.templates_only", "SSYNCP_FILTER_TEMPLATES_ONLY=true", "--filter-templates-only=true"},
 		{"log.level", "SSYNCP_LOG_LEVEL=warn", "--log-level=warn"},
 	}
 	want := config.Config{
@@ -133,8 +181,18 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		Multicast: config.Multicast{
 			Interface: "eth9", Group: netip.MustParseAddr("239.0.0.9"), TTL: 255, MaxPPS: 99,
 		},
-		Wire: config.Wire{Version: 1},
-		Log:  config.Log{Level: slog.LevelWarn},
+		Links: []config.Link{{Interface: "eth9", Group: netip.MustParseAddr("239.0.0.9"), TTL: 255}},
+		Wire: config.Wire{
+			Version: 2, Auth: config.AuthNone, KeyFile: "/k", AcceptedKeyFile: "/k2", DualUntil: tomorrow,
+			SenderID: 42, Name: "lb1", JoinTimeout: 9 * time.Second, RingBytes: 100000,
+		},
+		Filter: config.Filter{
+			Protocols:     []ipvs.Protocol{ipvs.TCP, ipvs.UDP},
+			Services:      []config.Service{{Virtual: netip.MustParseAddrPort("192.0.2.80:80")}, {Fwmark: 5}},
+			States:        []string{"ESTABLISHED", "UDP"},
+			TemplatesOnly: true,
+		},
+		Log: config.Log{Level: slog.LevelWarn},
 	}
 	t.Run("flags", func(t *testing.T) {
 		var args []string
@@ -143,7 +201,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		}
 		// No file at all: the one that nobody asked for may be absent.
 		got, err := config.Load(flags(t, args...))
-		if err != nil || got != want {
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
 	})
@@ -153,7 +211,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 			t.Setenv(name, value)
 		}
 		got, err := config.Load(flags(t))
-		if err != nil || got != want {
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 		}
 	})
@@ -192,26 +250,29 @@ func TestRefused(t *testing.T) {
 		{"TTL 64", "[multicast]\nttl = 64", "multicast.ttl", int64(64), "only 255 proves that no router forwarded"},
 		{"pace 0", "[multicast]\nmax_pps = 0", "multicast.max_pps", int64(0), "1 to 1000000"},
 		{"pace a text", "[multicast]\nmax_pps = 'all'", "multicast.max_pps", "all", "not a whole number"},
-		{"version 2", "[wire]\nversion = 2", "wire.version", int64(2), "the only version"},
+		{"version 3", "[wire]\nversion = 3", "wire.version", int64(3), "must be 1 to 2"},
 		{"level", "[log]\nlevel = 'chatty'", "log.level", "chatty", "debug, info, warn or error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, file, err := load(t, tt.file)
-			var list *config.Error
-			if !errors.As(err, &list) {
-				t.Fatalf("err = %v", err)
-			}
-			for _, p := range list.Problems {
-				if p.Key == tt.key {
-					if p.Value != tt.value || p.Origin != file || !strings.Contains(p.Text, tt.text) {
-						t.Errorf("got %#v", p)
-					}
-					return
-				}
-			}
-			t.Errorf("nothing about %s in %v", tt.key, err)
+			refused(t, err, config.Problem{Key: tt.key, Value: tt.value, Origin: file, Text: tt.text})
 		})
 	}
+}
+
+// refused expects that problem among others; its text is a part.
+func refused(t *testing.T, err error, want config.Problem) {
+	t.Helper()
+	var list *config.Error
+	if !errors.As(err, &list) {
+		t.Fatalf("err = %v", err)
+	}
+	for _, p := range list.Problems {
+		if p.Key == want.Key && p.Value == want.Value && p.Origin == want.Origin && strings.Contains(p.Text, want.Text) {
+			return
+		}
+	}
+	t.Errorf("no %+v in\n%v", want, err)
 }
 
 func TestAllProblemsAreToldAtOnce(t *testing.T) {
@@ -292,7 +353,7 @@ level = "debug"
 	got, restart := running.Reload(next)
 	want := running
 	want.Device.Period, want.Multicast.MaxPPS, want.Log.Level = time.Second, 5, slog.LevelDebug
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group" {
@@ -313,7 +374,7 @@ func TestSampleIsValidAndShowsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sample != want {
+	if !reflect.DeepEqual(sample, want) {
 		t.Errorf("sample  %+v\ndefault %+v", sample, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
@@ -26,9 +27,24 @@ type document struct {
 		TTL       any `mapstructure:"ttl"`
 		MaxPPS    any `mapstructure:"max_pps"`
 	} `mapstructure:"multicast"`
-	Wire struct {
-		Version any `mapstructure:"version"`
+	Links any `mapstructure:"links"`
+	Wire  struct {
+		Version         any `mapstructure:"version"`
+		Auth            any `mapstructure:"auth"`
+		KeyFile         any `mapstructure:"key_file"`
+		KeyFileAccepted any `mapstructure:"key_file_accepted"`
+		DualUntil       any `mapstructure:"dual_until"`
+		SenderID        any `mapstructure:"sender_id"`
+		Name            any `mapstructure:"name"`
+		JoinTimeout     any `mapstructure:"join_timeout"`
+		RingBytes       any `mapstructure:"ring_bytes"`
 	} `mapstructure:"wire"`
+	Filter struct {
+		Protocols     any `mapstructure:"protocols"`
+		Services      any `mapstructure:"services"`
+		States        any `mapstructure:"states"`
+		TemplatesOnly any `mapstructure:"templates_only"`
+	} `mapstructure:"filter"`
 	Log struct {
 		Level any `mapstructure:"level"`
 	} `mapstructure:"log"`
@@ -51,15 +67,28 @@ func Load(flags *pflag.FlagSet) (Config, error) {
 // LoadDevice is Load for what only looks at the device: that the rest of the
 // configuration is not complete does not keep anybody from looking.
 func LoadDevice(flags *pflag.FlagSet) (Device, error) {
+	cfg, err := loadFor(flags, "device.path")
+	return cfg.Device, err
+}
+
+// LoadKeyFile is Load for what makes a key, which is done before there is a
+// complete configuration.
+func LoadKeyFile(flags *pflag.FlagSet) (string, error) {
+	cfg, err := loadFor(flags, "wire.key_file")
+	return cfg.Wire.KeyFile, err
+}
+
+// loadFor fails only where the file, or that key, is wrong.
+func loadFor(flags *pflag.FlagSet, key string) (Config, error) {
 	cfg, wrong, err := load(flags)
 	if err != nil {
-		return Device{}, err
+		return Config{}, err
 	}
-	wrong = slices.DeleteFunc(wrong, func(p Problem) bool { return p.Key != "" && p.Key != "device.path" })
+	wrong = slices.DeleteFunc(wrong, func(p Problem) bool { return p.Key != "" && p.Key != key })
 	if len(wrong) > 0 {
-		return Device{}, &Error{Problems: wrong}
+		return Config{}, &Error{Problems: wrong}
 	}
-	return cfg.Device, nil
+	return cfg, nil
 }
 
 func load(flags *pflag.FlagSet) (Config, []Problem, error) {
@@ -79,7 +108,7 @@ func load(flags *pflag.FlagSet) (Config, []Problem, error) {
 	}
 	v.SetConfigFile(file)
 	v.SetConfigType("toml")
-	p := &problems{origins: origins{file: file, flags: flags}}
+	p := &problems{now: time.Now(), origins: origins{file: file, flags: flags, inFile: v.InConfig}}
 
 	if err := v.ReadInConfig(); err != nil {
 		// Everything may come from the environment and flags, but a file
@@ -175,9 +204,19 @@ type origins struct {
 	file   string
 	absent bool
 	flags  *pflag.FlagSet
+	inFile func(name string) bool
 }
 
+// set reports whether somebody set the key, to its default even.
+func (o origins) set(name string) bool {
+	i := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
+	return o.flags.Changed(keys[i].flag()) || os.Getenv(keys[i].env()) != "" || o.inFile(name)
+}
+
+// of returns where the value of a key came from; for what is in a list, that is
+// where the list did.
 func (o origins) of(name string) string {
+	name, _, _ = strings.Cut(name, "[")
 	i := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
 	switch k := keys[i]; {
 	case o.flags.Changed(k.flag()):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Problem is one thing that is wrong, and what to do about it.
@@ -43,6 +44,7 @@ func (e *Error) Error() string {
 
 // problems collects while values are judged.
 type problems struct {
+	now     time.Time
 	origins origins
 	list    []Problem
 	hidden  []string // key prefixes under a value that is not a table

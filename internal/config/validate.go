@@ -9,29 +9,55 @@ import (
 	"time"
 )
 
+// defaultGroup is what adverts of both versions go to.
+var defaultGroup = netip.AddrFrom4([4]byte{224, 0, 0, 81})
+
 // ifNameMax is IFNAMSIZ without its terminating zero.
 const ifNameMax = 15
 
 // config judges every value and keeps the valid ones.
 func (p *problems) config(doc document) Config {
-	return Config{
+	c := Config{
 		SyncID: uint8(p.syncID(doc.SyncID)),
 		Device: Device{
-			Path:   p.path("device.path", doc.Device.Path),
+			Path:   p.path("device.path", doc.Device.Path, "/dev/ssyncp"),
 			Period: p.duration("device.period", doc.Device.Period, PeriodMin, PeriodMax),
 		},
-		Multicast: Multicast{
-			Interface: p.interfaceName(doc.Multicast.Interface),
-			Group:     p.group(doc.Multicast.Group),
-			TTL:       p.ttl(doc.Multicast.TTL),
-			MaxPPS:    p.integer("multicast.max_pps", doc.Multicast.MaxPPS, 1, MaxPPSMax, ""),
-		},
-		Wire: Wire{Version: p.version(doc.Wire.Version)},
-		Log:  Log{Level: p.level(doc.Log.Level)},
 	}
+	tables, linksGiven := p.linkTables(doc.Links)
+	c.Multicast = p.multicast(doc, linksGiven)
+	c.Wire = p.wire(doc)
+	if linksGiven {
+		c.Links = p.links(tables, c.Wire.Auth)
+	} else {
+		c.Links = []Link{{Interface: c.Multicast.Interface, Group: c.Multicast.Group, TTL: c.Multicast.TTL}}
+	}
+	c.Filter = p.filter(doc)
+	c.Log = Log{Level: p.level(doc.Log.Level)}
+	p.version(c, linksGiven)
+	return c
 }
 
-func (p *problems) syncID(value any) int {
+// multicast judges the one link that is not in a list. Where there is a list,
+// only the pace is of use.
+func (p *problems) multicast(doc document, linksGiven bool) Multicast {
+	m := Multicast{Group: defaultGroup, TTL: ttl}
+	if linksGiven {
+		for _, key := range []string{"multicast.interface", "multicast.group"} {
+			if p.origins.set(key) {
+				p.add(key, nil, "set beside links: a link is in one of the two places; remove this key, or move it into a [[links]]")
+			}
+		}
+	} else {
+		m.Interface = p.interfaceName("multicast.interface", doc.Multicast.Interface)
+		m.Group = p.group(doc.Multicast.Group)
+	}
+	p.ttl(doc.Multicast.TTL)
+	m.MaxPPS = int(p.integer("multicast.max_pps", doc.Multicast.MaxPPS, 1, MaxPPSMax, ""))
+	return m
+}
+
+func (p *problems) syncID(value any) int64 {
 	const why = ": the number that the directors of one cluster share; 0 would take part in every cluster"
 	if value == keys[0].preset {
 		p.add("sync_id", nil, "not set: must be 1 to 255%s", why)
@@ -40,34 +66,25 @@ func (p *problems) syncID(value any) int {
 	return p.integer("sync_id", value, 1, 255, why)
 }
 
-func (p *problems) ttl(value any) int {
+func (p *problems) ttl(value any) {
 	n, ok := whole(value)
 	if !ok || n != ttl {
 		p.add("multicast.ttl", value, "must be 255: receivers drop any other, because only 255 proves that no router forwarded the advert; remove the key")
 	}
-	return ttl
-}
-
-func (p *problems) version(value any) int {
-	n, ok := whole(value)
-	if !ok || n != 1 {
-		p.add("wire.version", value, "must be 1, the only version there is; remove the key")
-	}
-	return 1
 }
 
 // integer takes a whole number between least and most.
-func (p *problems) integer(key string, value any, least, most int, why string) int {
+func (p *problems) integer(key string, value any, least, most int64, why string) int64 {
 	n, ok := whole(value)
 	if !ok {
 		p.add(key, value, "not a whole number: must be %d to %d%s", least, most, why)
 		return least
 	}
-	if n < int64(least) || n > int64(most) {
+	if n < least || n > most {
 		p.add(key, value, "out of range: must be %d to %d%s", least, most, why)
 		return least
 	}
-	return int(n)
+	return n
 }
 
 // whole is a number as the file or a text has it, and nothing like one.
@@ -102,16 +119,15 @@ func (p *problems) duration(key string, value any, least, most time.Duration) ti
 	return d
 }
 
-func (p *problems) path(key string, value any) string {
+func (p *problems) path(key string, value any, such string) string {
 	s, ok := value.(string)
 	if !ok || !filepath.IsAbs(s) {
-		p.add(key, value, `not an absolute path: write %q`, "/dev/ssyncp")
+		p.add(key, value, `not an absolute path: write %q`, such)
 	}
 	return s
 }
 
-func (p *problems) interfaceName(value any) string {
-	const key = "multicast.interface"
+func (p *problems) interfaceName(key string, value any) string {
 	s, ok := value.(string)
 	switch {
 	case s == "" && ok:

@@ -102,14 +102,15 @@ func (b Block) Heartbeat() (Heartbeat, error) {
 		return Heartbeat{}, ErrReserved
 	case h.State < StateJoining || h.State > StateDegraded, h.Interval == 0:
 		return Heartbeat{}, ErrRange
-	case !validName(h.Name):
+	case !ValidName(h.Name):
 		return Heartbeat{}, ErrName
 	}
 	return h, nil
 }
 
-// validName reports whether a name may be shown as it is.
-func validName(p []byte) bool {
+// ValidName reports whether a name may be shown as it is: UTF-8 without control
+// characters. Its length is another matter.
+func ValidName(p []byte) bool {
 	for len(p) > 0 {
 		r, n := utf8.DecodeRune(p)
 		if r == utf8.RuneError && n == 1 || unicode.IsControl(r) {
