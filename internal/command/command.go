@@ -16,7 +16,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/daemon"
-	"github.com/ssyncp/ssyncp/internal/ipvssync"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
@@ -123,7 +123,7 @@ func run(inv *invocation) error {
 	return daemon.Run(ctx, daemon.Options{
 		Version: describe(inv.version),
 		Load:    func() (config.Config, error) { return spoken(config.Load(inv.flags)) },
-		Open:    func(path string) (ipvssync.Device, error) { return chardev.Open(path) },
+		Open:    func(path string) (ipvsdevice.Device, error) { return chardev.Open(path) },
 		Signals: signals,
 		Log:     inv.stderr,
 	})

@@ -17,7 +17,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/daemon"
-	"github.com/ssyncp/ssyncp/internal/ipvssync"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
@@ -71,7 +71,7 @@ func child(owned int) int {
 	err := daemon.Run(ctx, daemon.Options{
 		Version: "test",
 		Load:    func() (config.Config, error) { return config.Load(flags) },
-		Open:    func(string) (ipvssync.Device, error) { return module.Open(), nil },
+		Open:    func(string) (ipvsdevice.Device, error) { return module.Open(), nil },
 		Signals: signals,
 		Log:     os.Stderr,
 	})

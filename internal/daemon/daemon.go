@@ -13,6 +13,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
 	"github.com/ssyncp/ssyncp/internal/transport"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
@@ -22,9 +23,9 @@ import (
 // Options of Run.
 type Options struct {
 	Version string
-	Load    func() (config.Config, error)              // called at the start and at every SIGHUP
-	Open    func(path string) (ipvssync.Device, error) // the kernel module's device
-	Signals <-chan os.Signal                           // SIGHUP reloads, SIGUSR1 logs the counters
+	Load    func() (config.Config, error)                // called at the start and at every SIGHUP
+	Open    func(path string) (ipvsdevice.Device, error) // the kernel module's device
+	Signals <-chan os.Signal                             // SIGHUP reloads, SIGUSR1 logs the counters
 	Log     io.Writer
 }
 
@@ -68,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 		},
 		Device: func() (engine.Source, engine.Sink, error) {
 			return d.openDevice(ipvssync.Options{
-				Open:     func() (ipvssync.Device, error) { return o.Open(cfg.Device.Path) },
+				Open:     func() (ipvsdevice.Device, error) { return o.Open(cfg.Device.Path) },
 				SyncID:   cfg.SyncID,
 				Counters: ipvs,
 			})

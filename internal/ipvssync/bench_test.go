@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire"
@@ -19,7 +20,10 @@ func (d *endless) ReadBatch(b *chardev.Batch) (bool, error) {
 }
 func (d *endless) Write(records []byte) (int, error) { return len(records), nil }
 func (d *endless) Stats(*chardev.Stats) error        { return nil }
-func (d *endless) Close() error                      { return nil }
+func (d *endless) Refusals(dst []chardev.Refusal) ([]chardev.Refusal, error) {
+	return dst, nil
+}
+func (d *endless) Close() error { return nil }
 
 func endlessOptions(tb testing.TB, n int) ipvssync.Options {
 	d := &endless{}
@@ -30,7 +34,7 @@ func endlessOptions(tb testing.TB, n int) ipvssync.Options {
 		}
 	}
 	return ipvssync.Options{
-		Open:     func() (ipvssync.Device, error) { return d, nil },
+		Open:     func() (ipvsdevice.Device, error) { return d, nil },
 		SyncID:   syncID,
 		Counters: ipvssync.NewCounters(),
 	}

@@ -1,33 +1,14 @@
 package ipvssync
 
 import (
-	"errors"
-	"time"
-
 	"github.com/ssyncp/ssyncp/internal/counters"
-	"github.com/ssyncp/ssyncp/pkg/chardev"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 )
-
-// Linger is how long the kernel keeps the queue for a daemon that is started
-// again.
-const Linger = 10 * time.Second
-
-// ErrMasterRunning is why capture is paused.
-var ErrMasterRunning = errors.New("the in-kernel sync master runs in this network namespace: nothing is captured until it is stopped (ipvsadm --stop-daemon master)")
-
-// Device is what is used of a chardev.Device.
-type Device interface {
-	Attach(chardev.AttachOptions) error
-	ReadBatch(*chardev.Batch) (bool, error)
-	Write(records []byte) (int, error)
-	Stats(*chardev.Stats) error
-	Close() error
-}
 
 // Options of a source and a sink.
 type Options struct {
-	Open     func() (Device, error) // opens the device anew
-	SyncID   uint8                  // 1..255
+	Open     ipvsdevice.Opener
+	SyncID   uint8 // 1..255
 	Counters *Counters
 }
 

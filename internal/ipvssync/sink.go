@@ -3,6 +3,7 @@ package ipvssync
 import (
 	"errors"
 
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
@@ -11,14 +12,14 @@ import (
 // Sink hands the connections of peers to the kernel.
 type Sink struct {
 	options Options
-	device  Device
+	device  ipvsdevice.Device
 	conn    ipvs.Conn
 	records []byte
 }
 
 // OpenSink opens the device for writing.
 func OpenSink(o Options) (*Sink, error) {
-	device, err := attach(o, chardev.AttachOptions{Mode: chardev.ModeInject})
+	device, err := o.Open.Attach(chardev.AttachOptions{Mode: chardev.ModeInject})
 	if err != nil {
 		return nil, err
 	}

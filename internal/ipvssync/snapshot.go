@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
@@ -14,7 +15,7 @@ const snapshotBatch = wire.MaxConns * chardev.MinRecordSize
 
 // snapshot is a walk over what this director owns.
 type snapshot struct {
-	device Device
+	device ipvsdevice.Device
 	batch  *chardev.Batch
 	packer packer
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
@@ -70,7 +71,7 @@ func unpack(t *testing.T, out *engine.Outbox) (perAdvert []int, keys []ipvs.Key)
 
 func options(m *chardevtest.Module) ipvssync.Options {
 	return ipvssync.Options{
-		Open:     func() (ipvssync.Device, error) { return m.Open(), nil },
+		Open:     func() (ipvsdevice.Device, error) { return m.Open(), nil },
 		SyncID:   syncID,
 		Counters: ipvssync.NewCounters(),
 	}
@@ -203,7 +204,7 @@ func TestSourceTellsEvents(t *testing.T) {
 		t.Errorf("lost: %+v", r)
 	}
 	module.Raise(chardev.EventMasterRunning)
-	if r := read(); !errors.Is(r.Pause, ipvssync.ErrMasterRunning) {
+	if r := read(); !errors.Is(r.Pause, ipvsdevice.ErrMasterRunning) {
 		t.Errorf("master running: %+v", r)
 	}
 	module.Raise(chardev.EventMasterStopped | chardev.EventLost)
@@ -226,7 +227,7 @@ func TestMasterThatRunsAlreadyIsToldAtTheFirstRead(t *testing.T) {
 	module.Raise(chardev.EventMasterRunning)
 	source := openSource(t, options(&module))
 	r, err := source.Read(engine.NewOutbox(wire.MaxSize))
-	if err != nil || !errors.Is(r.Pause, ipvssync.ErrMasterRunning) {
+	if err != nil || !errors.Is(r.Pause, ipvsdevice.ErrMasterRunning) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -360,7 +361,7 @@ func TestModuleWithoutSnapshots(t *testing.T) {
 func TestOpenFails(t *testing.T) {
 	t.Run("no device", func(t *testing.T) {
 		o := options(new(chardevtest.Module))
-		o.Open = func() (ipvssync.Device, error) { return nil, chardev.ErrNotLoaded }
+		o.Open = func() (ipvsdevice.Device, error) { return nil, chardev.ErrNotLoaded }
 		if _, err := ipvssync.OpenSource(o); !errors.Is(err, chardev.ErrNotLoaded) {
 			t.Errorf("source: %v", err)
 		}
