@@ -17,7 +17,8 @@ func NewOutbox(room int) *Outbox { return &Outbox{room: room} }
 func (o *Outbox) Room() int { return o.room }
 
 // Body begins a body: a buffer with room for the header, which the node fills
-// in, at its beginning. It belongs to the caller until it is given back by Add.
+// in, at its beginning. It belongs to the caller until it is given back by Add
+// or Return.
 func (o *Outbox) Body() []byte {
 	if n := len(o.free); n > 0 {
 		body := o.free[n-1]
@@ -29,6 +30,9 @@ func (o *Outbox) Body() []byte {
 
 // Add queues a finished body, built in a buffer of this outbox.
 func (o *Outbox) Add(body []byte) { o.bodies = append(o.bodies, body) }
+
+// Return takes back a buffer that there was nothing to put into.
+func (o *Outbox) Return(body []byte) { o.free = append(o.free, body) }
 
 // Len returns the number of bodies that wait.
 func (o *Outbox) Len() int { return len(o.bodies) }

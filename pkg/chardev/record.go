@@ -134,3 +134,30 @@ func putSequence(p []byte, s *ipvs.Sequence) {
 	binary.NativeEndian.PutUint32(p[offDelta:], s.Delta)
 	binary.NativeEndian.PutUint32(p[offPreviousDelta:], s.PreviousDelta)
 }
+
+// RecordSize returns the size of the record that records begin with, 0 where
+// they begin with none.
+func RecordSize(records []byte) int {
+	if len(records) < headSize {
+		return 0
+	}
+	size := int(binary.NativeEndian.Uint16(records[offLen:]))
+	if size < headSize || size > len(records) {
+		return 0
+	}
+	return size
+}
+
+// AddAge makes the connections of records, built by [AppendRecord], older: they
+// were held for so long. Less than a millisecond is nothing.
+func AddAge(records []byte, held time.Duration) {
+	more := milliseconds(held, 0)
+	if more == 0 {
+		return
+	}
+	for size := RecordSize(records); size >= connSize; size = RecordSize(records) {
+		age := binary.NativeEndian.Uint32(records[offAge:])
+		binary.NativeEndian.PutUint32(records[offAge:], age+min(more, math.MaxUint32-age))
+		records = records[size:]
+	}
+}

@@ -17,6 +17,7 @@ type Decoder struct {
 	entries []byte       // of that one, not yet taken
 	left    int          // how many they are
 	held    time.Duration
+	atLeast time.Duration // that held is
 	total   int
 	refused Refusals
 	peName  string // the last one seen: they hardly ever change
@@ -65,6 +66,7 @@ type Refusals struct {
 func (d *Decoder) Reset(blocks block.Blocks) error {
 	d.adverts = block.Blocks{}
 	d.entries, d.left, d.total, d.refused = nil, 0, 0, Refusals{}
+	d.atLeast = 0
 	var first, a block.Advert
 	var behind block.Blocks
 	total := 0
@@ -89,6 +91,15 @@ func (d *Decoder) Reset(blocks block.Blocks) error {
 	return nil
 }
 
+// HeldAtLeast says how long the connections of the frame were held at least,
+// where that is more than the sender says: a frame that was overtaken on its
+// way does not pass for fresher news than the one that overtook it. It comes
+// after Reset, and before the first connection is taken.
+func (d *Decoder) HeldAtLeast(held time.Duration) {
+	d.atLeast = held
+	d.held = max(d.held, held)
+}
+
 // next sets a to the next ADVERT of class 1.
 func next(blocks *block.Blocks, a *block.Advert) bool {
 	var b block.Block
@@ -107,7 +118,7 @@ func next(blocks *block.Blocks, a *block.Advert) bool {
 
 // begin takes connections from an ADVERT that was loaded.
 func (d *Decoder) begin(a *block.Advert) {
-	d.entries, d.left, d.held = a.Entries, a.Count, a.Held
+	d.entries, d.left, d.held = a.Entries, a.Count, max(a.Held, d.atLeast)
 	d.nextDest, d.nextProfile = 0, 0
 }
 
@@ -345,7 +356,7 @@ func (d *Decoder) Refusals() Refusals { return d.refused }
 
 // Next decodes the next connection into c, all of whose fields it sets; it
 // reuses the memory of c.PEData (use [ipvs.Conn.Clone] to keep one). Its age
-// has the time that the sender held it in it. It returns false when there is
+// has the time that it was held in it: see also [Decoder.HeldAtLeast]. It returns false when there is
 // none. A connection that is refused alone is counted, and the next one taken.
 func (d *Decoder) Next(c *ipvs.Conn) bool {
 	for {
