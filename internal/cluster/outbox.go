@@ -45,6 +45,3 @@ func (o *Outbox) Release(n int) {
 	o.free = append(o.free, o.bodies[:n]...)
 	o.bodies = append(o.bodies[:0], o.bodies[n:]...)
 }
-
-// Return takes back the buffer of a body that is not going to be added.
-func (o *Outbox) Return(body []byte) { o.free = append(o.free, body) }
