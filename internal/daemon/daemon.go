@@ -101,9 +101,9 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func (d *daemon) openLink(o transport.Options) (engine.Link, error) {
-	link, err := transport.Open(o)
+	link, err := transport.OpenAdverts(o)
 	if err != nil {
-		return nil, err // not a nil *Link, which is no nil engine.Link
+		return nil, err // not a nil *Adverts, which is no nil engine.Link
 	}
 	d.log.Info("link is open", "link", link.String())
 	return link, nil

@@ -37,10 +37,10 @@ func newReport(log *slog.Logger, device func() (chardev.Stats, error), e engine.
 	r := &report{
 		log:    log,
 		device: device,
-		groups: []counters.Group{e.Counts, e.Troubles, l.Received, l.Dropped, i.Counts, i.Skipped, i.Refused},
+		groups: []counters.Group{e.Counts, e.Troubles, l.Received, l.Dropped, l.PeerErrors, i.Counts, i.Skipped, i.Refused},
 		ticker: time.NewTicker(troublesEvery),
 	}
-	for _, g := range []counters.Group{e.Troubles, l.Dropped, i.Skipped, i.Refused} {
+	for _, g := range []counters.Group{e.Troubles, l.Dropped, l.PeerErrors, i.Skipped, i.Refused} {
 		r.troubled = append(r.troubled, &trouble{Group: g, said: map[string]uint64{}})
 	}
 	return r

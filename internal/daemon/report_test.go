@@ -64,7 +64,7 @@ func TestNewKindOfTroubleIsToldAtOnce(t *testing.T) {
 func TestNothingIsSaidWhereNothingIsWrong(t *testing.T) {
 	r, link, _, log := reporter()
 	defer r.ticker.Stop()
-	link.Received.Add(transport.ReceivedAdverts, 5)
+	link.Received.Add(transport.ReceivedDatagrams, 5)
 	r.troubles()
 	if log.Len() > 0 {
 		t.Error(log)
@@ -74,10 +74,10 @@ func TestNothingIsSaidWhereNothingIsWrong(t *testing.T) {
 func TestSummaryHasWhatIsNotZero(t *testing.T) {
 	r, link, _, log := reporter()
 	defer r.ticker.Stop()
-	link.Received.Add(transport.ReceivedAdverts, 5)
+	link.Received.Add(transport.ReceivedDatagrams, 5)
 	link.Dropped.Add(transport.DropOwn, 3)
 	r.summary()
-	for _, want := range []string{"group=received adverts=5\n", "group=receive_dropped own=3\n", "device is gone"} {
+	for _, want := range []string{"group=received datagrams=5\n", "group=receive_dropped own=3\n", "device is gone"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in:\n%s", want, log)
 		}

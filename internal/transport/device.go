@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// device is what is known of an interface.
+// device is what is known of an interface. There is none where the index is 0.
 type device struct {
-	name    string
-	index   int
-	mtu     int
-	carrier bool
-	address netip.Addr // the primary one: source of our adverts
+	name      string
+	index     int
+	mtu       int
+	carrier   bool
+	multicast bool
 }
 
 // lookup asks for one interface by ioctl: unlike a netlink dump its cost does
@@ -38,32 +38,68 @@ func lookup(name string) (device, error) {
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, request); err != nil {
 		return device{}, missing(name)
 	}
-	switch flags := request.Uint16(); {
-	case flags&unix.IFF_UP == 0:
+	flags := request.Uint16()
+	if flags&unix.IFF_UP == 0 {
 		return device{}, fmt.Errorf("interface %s %w: ip link set %[1]s up", name, ErrDown)
-	case flags&unix.IFF_MULTICAST == 0:
-		return device{}, fmt.Errorf("interface %s %w: ip link set %[1]s multicast on", name, ErrNoMulticast)
-	default:
-		d.carrier = flags&unix.IFF_RUNNING != 0
 	}
+	d.carrier = flags&unix.IFF_RUNNING != 0
+	d.multicast = flags&unix.IFF_MULTICAST != 0
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFMTU, request); err != nil {
 		return device{}, fmt.Errorf("transport: interface %s: MTU: %w", name, err)
 	}
 	d.mtu = int(request.Uint32())
-	err = unix.IoctlIfreq(fd, unix.SIOCGIFADDR, request)
-	if errors.Is(err, unix.EADDRNOTAVAIL) {
-		return device{}, fmt.Errorf("interface %s %w, the source of adverts: ip address add ADDRESS/LENGTH dev %[1]s", name, ErrNoAddress)
-	} else if err != nil {
-		return device{}, fmt.Errorf("transport: interface %s: address: %w", name, err)
-	}
-	address, err := request.Inet4Addr()
-	if err != nil {
-		return device{}, fmt.Errorf("transport: interface %s: address: %w", name, err)
-	}
-	d.address = netip.AddrFrom4([4]byte(address))
 	return d, nil
 }
 
 func missing(name string) error {
-	return fmt.Errorf("interface %s %w: \"ip link\" shows those there are; name one of them as multicast.interface", name, ErrNoInterface)
+	return fmt.Errorf("interface %s %w: \"ip link\" shows those there are; name one of them", name, ErrNoInterface)
+}
+
+// address returns the one that datagrams to a group come from: the primary one
+// of IPv4, the link-local one of IPv6.
+func (d device) address(ipv6 bool) (netip.Addr, error) {
+	if !d.multicast {
+		return netip.Addr{}, fmt.Errorf("interface %s %w: ip link set %[1]s multicast on", d.name, ErrNoMulticast)
+	}
+	if ipv6 {
+		return d.linkLocal()
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("transport: socket: %w", err)
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq(d.name)
+	if err != nil {
+		return netip.Addr{}, missing(d.name)
+	}
+	err = unix.IoctlIfreq(fd, unix.SIOCGIFADDR, request)
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return netip.Addr{}, fmt.Errorf("interface %s %w of IPv4, the source of datagrams: ip address add ADDRESS/LENGTH dev %[1]s", d.name, ErrNoAddress)
+	} else if err != nil {
+		return netip.Addr{}, fmt.Errorf("transport: interface %s: address: %w", d.name, err)
+	}
+	address, err := request.Inet4Addr()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("transport: interface %s: address: %w", d.name, err)
+	}
+	return netip.AddrFrom4([4]byte(address)), nil
+}
+
+// allNodes is the group of every IPv6 host on a link.
+var allNodes = netip.MustParseAddr("ff02::1")
+
+// linkLocal returns the link-local IPv6 address: the source of what goes to
+// this link's hosts.
+func (d device) linkLocal() (netip.Addr, error) {
+	r, err := routeTo(allNodes, d)
+	switch {
+	case errors.Is(err, unix.EAFNOSUPPORT):
+		return netip.Addr{}, fmt.Errorf("transport: %w in this kernel: boot without ipv6.disable=1, or use a link of IPv4", ErrNoIPv6)
+	case err == nil && r.source.IsLinkLocalUnicast():
+		return r.source, nil
+	case disabledIPv6(d.name):
+		return netip.Addr{}, fmt.Errorf("interface %s: %w: sysctl net.ipv6.conf.%[1]s.disable_ipv6=0", d.name, ErrNoIPv6)
+	}
+	return netip.Addr{}, fmt.Errorf("interface %s %w of IPv6 that is link-local, or it is being checked for duplicates: ip address add fe80::1/64 dev %[1]s", d.name, ErrNoAddress)
 }

@@ -5,203 +5,167 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
+	"sync/atomic"
 	"syscall"
-
-	"golang.org/x/net/ipv4"
-	"golang.org/x/sys/unix"
 )
 
 const (
-	// TTL of every advert. One less has crossed a router.
-	TTL = 255
+	maxPacket = 65535
 
-	batchSize = 64 // adverts a system call
-
-	// The kernel doubles it. A burst of 1208-byte adverts takes a little
-	// over 2 KiB of it each: some 8000 of them.
-	socketBuffer = 8 << 20
+	// jumbo is what is received at least where no interface is given: a peer's
+	// path to us may have a larger MTU than ours to it.
+	jumbo = 9216
 )
 
-// Options say which link to open.
-type Options struct {
-	Interface string
-	Group     netip.Addr // IPv4 multicast
-	Protocol  int        // IP protocol number
-	MaxSize   int        // of an advert, without the IP header
-	Counters  *Counters
-}
-
-// Link is an open link. Send, Receive and Check may be called at the same
-// time, each of them by one goroutine at a time.
+// Link is an open link. Send and SendTo are called by one goroutine at a time,
+// Receive and Check by others, all at the same time.
 type Link struct {
-	device   device
-	counters *Counters
-	raw      *net.IPConn
-	packets  *ipv4.PacketConn
-	outgoing []ipv4.Message
-	receiver receiver
+	options     Options
+	device      device // none: its index is 0
+	paths       paths
+	packet      int // longest that is received
+	room        atomic.Int64
+	conn        conn
+	raw         syscall.RawConn
+	transmitter *transmitter
+	toOne       []net.Addr
+	receiver    *receiver
 }
 
 // Open opens the link. Its errors name what to do.
 func Open(o Options) (*Link, error) {
-	if !o.Group.Is4() || !o.Group.IsMulticast() {
-		return nil, fmt.Errorf("%v: %w", o.Group, ErrGroup)
-	}
-	device, err := lookup(o.Interface)
-	if err != nil {
+	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if need := headerMin + o.MaxSize; device.mtu < need {
+	l := &Link{options: o}
+	var err error
+	if o.Interface != "" {
+		if l.device, err = lookup(o.Interface); err != nil {
+			return nil, err
+		}
+	}
+	if l.paths, err = findPaths(&o, l.device); err != nil {
+		return nil, err
+	}
+	mtu := l.paths.mtu()
+	if need := o.headers() + o.MaxSize; o.MaxSize > 0 && mtu < need {
 		// Adverts would leave in fragments, which no peer takes.
 		return nil, fmt.Errorf("interface %s %w: %d bytes, an advert takes %d: ip link set %[1]s mtu %[4]d",
-			device.name, ErrMTU, device.mtu, need)
+			o.Interface, ErrMTU, mtu, need)
 	}
-	conn, err := net.ListenPacket("ip4:"+strconv.Itoa(o.Protocol), "0.0.0.0")
-	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("transport: %w: %w", ErrPermission, err)
-	} else if err != nil {
-		return nil, fmt.Errorf("transport: raw socket: %w", err)
+	l.setRoom(mtu)
+	if l.packet = l.device.mtu; l.device.index == 0 {
+		l.packet = max(mtu, jumbo)
 	}
-	raw := conn.(*net.IPConn)
-	l := &Link{
-		device:   device,
-		counters: o.Counters,
-		raw:      raw,
-		packets:  ipv4.NewPacketConn(raw),
-	}
-	if err := l.configure(o.Group); err != nil {
-		raw.Close()
+	if l.conn, err = listen(&o); err != nil {
 		return nil, err
 	}
-	to := &net.IPAddr{IP: o.Group.AsSlice()}
-	l.outgoing = make([]ipv4.Message, batchSize)
-	for i := range l.outgoing {
-		l.outgoing[i] = ipv4.Message{Buffers: make([][]byte, 1), Addr: to}
+	if err := l.start(); err != nil {
+		l.conn.Close()
+		return nil, err
 	}
-	l.receiver = newReceiver(filter{
-		group:   o.Group,
-		ifIndex: device.index,
-		own:     device.address,
-		maxSize: o.MaxSize,
-	}, o.Counters)
 	return l, nil
 }
 
-// configure sets every option of the socket.
-func (l *Link) configure(group netip.Addr) error {
-	steps := []struct {
-		what string
-		set  func(fd int) error
-	}{
-		{"receive buffer", func(fd int) error { return buffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF) }},
-		{"send buffer", func(fd int) error { return buffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF) }},
-		{"IP_PKTINFO", func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1) }},
-		{"IP_RECVFRAGSIZE", func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVFRAGSIZE, 1) }},
-		{"SO_RXQ_OVFL", func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) }},
-		{"IP_MULTICAST_IF", func(fd int) error {
-			// With the address, or the kernel chooses the source anew for
-			// every advert, and peers and our own filter see it change.
-			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF,
-				&unix.IPMreqn{Address: l.device.address.As4(), Ifindex: int32(l.device.index)})
-		}},
-		{"IP_MULTICAST_TTL", func(int) error { return l.packets.SetMulticastTTL(TTL) }},
-		{"IP_MULTICAST_LOOP", func(int) error { return l.packets.SetMulticastLoopback(false) }},
-		{"join of group " + group.String(), func(int) error {
-			return l.packets.JoinGroup(&net.Interface{Index: l.device.index}, &net.IPAddr{IP: group.AsSlice()})
-		}},
-	}
-	control, err := l.raw.SyscallConn()
+// start makes the open socket ready.
+func (l *Link) start() error {
+	o := &l.options
+	raw, err := l.conn.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("transport: %w", err)
 	}
-	for _, step := range steps {
-		var failed error
-		// The x/net calls take the descriptor by themselves; inside
-		// Control they still may, it only counts a reference.
-		if err := control.Control(func(fd uintptr) { failed = step.set(int(fd)) }); err != nil {
-			return fmt.Errorf("transport: %w", err)
-		}
-		if failed != nil {
-			return fmt.Errorf("transport: interface %s: %s: %w", l.device.name, step.what, failed)
-		}
+	l.raw = raw
+	writer, err := configure(l.conn, l.device, o)
+	if err != nil {
+		return fmt.Errorf("%v: %w", l, err)
 	}
+	maxSize := o.MaxSize
+	if maxSize == 0 {
+		maxSize = l.packet
+	}
+	f := filter{
+		ifIndex:   l.device.index,
+		group:     o.Group,
+		groupOnly: o.MaxSize > 0,
+		own:       l.paths.sources(),
+		peers:     o.Peers,
+		maxSize:   maxSize,
+	}
+	to, control := o.Peers, packetInfo(l.device, netip.Addr{}, o.ipv6())
+	if o.multicast() {
+		to, control = []netip.Addr{o.Group}, packetInfo(l.device, l.paths[0].source, o.ipv6())
+	}
+	l.receiver = newReceiver(f, min(l.packet, maxPacket), o.Port == 0 && !o.ipv6(), o.Counters)
+	l.transmitter = newTransmitter(writer, to, o.Port, !o.multicast(), control, o.Counters)
+	l.toOne = []net.Addr{&l.transmitter.one}
 	return nil
 }
 
-// buffer asks for a large buffer, with CAP_NET_ADMIN past the system's limit.
-func buffer(fd, force, plain int) error {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, socketBuffer) == nil {
-		return nil
+func (l *Link) setRoom(mtu int) {
+	room := min(mtu, maxPacket) - l.options.headers()
+	if l.options.MaxSize > 0 {
+		room = l.options.MaxSize
 	}
-	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, socketBuffer)
+	l.room.Store(int64(room))
 }
 
-// Send sends adverts in order. Where it fails it returns how many were sent
-// before.
-func (l *Link) Send(adverts [][]byte) (int, error) {
-	sent := 0
-	for sent < len(adverts) {
-		n := min(len(adverts)-sent, len(l.outgoing))
-		for i := range n {
-			l.outgoing[i].Buffers[0] = adverts[sent+i]
-		}
-		n, err := l.packets.WriteBatch(l.outgoing[:n], 0)
-		sent += max(n, 0)
-		if err != nil {
-			if errors.Is(err, syscall.EPERM) {
-				err = fmt.Errorf("%w: %w", ErrFirewall, err)
-			}
-			return sent, fmt.Errorf("transport: interface %s: %w", l.device.name, err)
-		}
-	}
-	return sent, nil
-}
-
-// Receive waits for adverts and returns those that may be looked into. They
-// are valid until the next call. After Unblock the error is ErrUnblocked.
-func (l *Link) Receive() ([][]byte, error) {
-	for {
-		n, err := l.packets.ReadBatch(l.receiver.messages, 0)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, fmt.Errorf("transport: %w", ErrUnblocked)
-		case err != nil:
-			return nil, fmt.Errorf("transport: interface %s: %w", l.device.name, err)
-		}
-		if adverts := l.receiver.accept(n); len(adverts) > 0 {
-			return adverts, nil
-		}
-	}
-}
-
-// Unblock ends a waiting Receive, and every later one.
-func (l *Link) Unblock() {
-	l.raw.SetReadDeadline(aLongTimeAgo) // fails on a closed socket, where nobody waits
-}
+// Room returns the size of the longest frame that fits one packet to everyone.
+func (l *Link) Room() int { return int(l.room.Load()) }
 
 // Check looks whether the interface is still the one that was opened, up and
-// with the same address. Where it is not, the link must be opened again. That
-// it has no carrier is no failure: a peer on a direct cable may be switched
-// off.
+// with the same address and MTU, and whether peers are still reached from the
+// same address. Where they are not, the link must be opened again. That it has
+// no carrier, or no route, is no failure: a peer on a direct cable may be
+// switched off.
 func (l *Link) Check() (carrier bool, err error) {
-	now, err := lookup(l.device.name)
-	switch {
-	case err != nil:
-		return false, err
-	case now.index != l.device.index:
-		return false, fmt.Errorf("interface %s %w: replaced by another of its name", now.name, ErrChanged)
-	case now.address != l.device.address:
-		return false, fmt.Errorf("interface %s %w: its address changed from %v to %v", now.name, ErrChanged, l.device.address, now.address)
+	o := &l.options
+	var now device
+	if o.Interface != "" {
+		now, err = lookup(o.Interface)
+		switch {
+		case err != nil:
+			return false, err
+		case now.index != l.device.index:
+			return false, fmt.Errorf("interface %s %w: replaced by another of its name", now.name, ErrChanged)
+		case now.mtu != l.device.mtu && o.MaxSize == 0:
+			return false, fmt.Errorf("interface %s %w: its MTU changed from %d to %d", now.name, ErrChanged, l.device.mtu, now.mtu)
+		}
 	}
-	return now.carrier, nil
+	paths, err := findPaths(o, now)
+	if errors.Is(err, ErrNoRoute) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if err := l.paths.changed(paths); err != nil {
+		return false, fmt.Errorf("%v %w: %w", l, ErrChanged, err)
+	}
+	mtu := paths.mtu()
+	switch need := o.headers() + o.MaxSize; {
+	case o.MaxSize > 0 && mtu < need:
+		return false, fmt.Errorf("interface %s %w: %d bytes, an advert takes %d: ip link set %[1]s mtu %[4]d",
+			o.Interface, ErrMTU, mtu, need)
+	case mtu > l.packet && o.MaxSize == 0:
+		return false, fmt.Errorf("%v %w: the MTU of its routes grew to %d", l, ErrChanged, mtu)
+	}
+	l.setRoom(mtu)
+	return o.Interface == "" || now.carrier, nil
 }
 
 // Close closes the link.
-func (l *Link) Close() error { return l.raw.Close() }
+func (l *Link) Close() error { return l.conn.Close() }
 
-// String names interface and source address.
+// String names interface and source address, or the peers.
 func (l *Link) String() string {
-	return fmt.Sprintf("%s (%v)", l.device.name, l.device.address)
+	var udp string
+	if l.options.Port != 0 {
+		udp = fmt.Sprintf(", UDP port %d", l.options.Port)
+	}
+	if l.options.multicast() {
+		return fmt.Sprintf("%s (%v%s)", l.options.Interface, l.paths[0].source, udp)
+	}
+	if l.options.Interface != "" {
+		return fmt.Sprintf("%s (to %s%s)", l.options.Interface, list(l.options.Peers), udp)
+	}
+	return fmt.Sprintf("to %s%s", list(l.options.Peers), udp)
 }
