@@ -32,23 +32,26 @@ const (
 type invocation struct {
 	flags          *pflag.FlagSet
 	json           bool
+	argument       string // "" where there is none
 	version        string
 	stdout, stderr io.Writer
 }
 
 type command struct {
-	name  string
-	usage string
-	json  bool // knows --json
-	run   func(*invocation) error
+	name     string
+	argument string // what it may be given
+	usage    string
+	json     bool // knows --json
+	run      func(*invocation) error
 }
 
 // commands are all there are; the first is the default.
 var commands = []command{
-	{"run", "synchronize connections until SIGTERM (the default)", false, run},
-	{"check-config", "validate the configuration and exit", false, checkConfig},
-	{"dump", "show this director's connections, as the kernel module has them", true, dump},
-	{"stats", "show the kernel module's counters", true, stats},
+	{"run", "", "synchronize connections until SIGTERM (the default)", false, run},
+	{"check-config", "", "validate the configuration, and the key files of version 2, and exit", false, checkConfig},
+	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
+	{"dump", "", "show this director's connections, as the kernel module has them", true, dump},
+	{"stats", "", "show the kernel module's counters", true, stats},
 }
 
 // Main runs the command that args name and returns the exit code.
@@ -82,9 +85,14 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		}
 		chosen = commands[i]
 	}
+	takes, limit := "no", 1
+	if chosen.argument != "" {
+		takes, limit = "one", 2
+		inv.argument = inv.flags.Arg(1)
+	}
 	switch {
-	case inv.flags.NArg() > 1:
-		return inv.misused(fmt.Sprintf("%s takes no argument: %q", chosen.name, inv.flags.Arg(1)))
+	case inv.flags.NArg() > limit:
+		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
 		return inv.misused("--json is for dump and stats")
 	}
@@ -106,7 +114,11 @@ func usage(flags *pflag.FlagSet) string {
 	var b strings.Builder
 	b.WriteString("ssyncpd keeps the connections of IPVS directors in step.\n\nUsage: ssyncpd [command] [flags]\n\nCommands:\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-14s%s\n", c.name, c.usage)
+		name := c.name
+		if c.argument != "" {
+			name += " [" + c.argument + "]"
+		}
+		fmt.Fprintf(&b, "  %-16s%s\n", name, c.usage)
 	}
 	fmt.Fprintf(&b, "\nFlags (beat the environment, SSYNCP_DEVICE_PERIOD and so on, which beats the file):\n%s", flags.FlagUsages())
 	return b.String()
@@ -138,15 +150,4 @@ func spoken(c config.Config, err error) (config.Config, error) {
 		return c, ErrVersion
 	}
 	return c, err
-}
-
-// checkConfig says what the configuration comes to.
-func checkConfig(inv *invocation) error {
-	c, err := config.Load(inv.flags)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(inv.stdout, "configuration is valid: sync ID %d, %s every %v, %v on %s, at most %d adverts/s\n",
-		c.SyncID, c.Device.Path, c.Device.Period, c.Multicast.Group, c.Multicast.Interface, c.Multicast.MaxPPS)
-	return nil
 }

@@ -9,6 +9,13 @@ import (
 	"github.com/ssyncp/ssyncp/internal/command"
 )
 
+// execute runs a command and returns its exit code and output.
+func execute(args ...string) (code int, stdout, stderr string) {
+	var out, log strings.Builder
+	code = command.Main(args, "1.2.3", &out, &log)
+	return code, out.String(), log.String()
+}
+
 // Commands that need the device are tried where there is none.
 func TestCommands(t *testing.T) {
 	dir := t.TempDir()
@@ -33,19 +40,19 @@ func TestCommands(t *testing.T) {
 		{"dump without a module", "dump --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
 		{"stats without a module", "stats --json --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
 		{"dump of what is no device", "dump --device-path " + valid, 1, "", "not the device of the ssyncp kernel module"},
+		{"argument too many for one that takes one", "keygen a b", 2, "", `keygen takes one argument: "b"`},
 		{"unknown command", "frob", 2, "", `unknown command "frob"`},
 		{"argument too many", "check-config now", 2, "", `check-config takes no argument: "now"`},
 		{"unknown flag", "--frob", 2, "", "unknown flag: --frob"},
 		{"JSON of the daemon", "--json", 2, "", "--json is for dump and stats"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var stdout, stderr strings.Builder
-			code := command.Main(strings.Fields(tt.args), "1.2.3", &stdout, &stderr)
+			code, stdout, stderr := execute(strings.Fields(tt.args)...)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
 			for _, out := range []struct{ name, got, want string }{
-				{"stdout", stdout.String(), tt.stdout}, {"stderr", stderr.String(), tt.stderr},
+				{"stdout", stdout, tt.stdout}, {"stderr", stderr, tt.stderr},
 			} {
 				if !strings.Contains(out.got, out.want) || out.want == "" && out.got != "" {
 					t.Errorf("%s: %q, want %q in it", out.name, out.got, out.want)

@@ -3,6 +3,7 @@ package config_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -311,5 +312,29 @@ func TestKeyFileIsFoundInAnIncompleteConfiguration(t *testing.T) {
 	}
 	if _, err := config.LoadKeyFile(flags(t, "--wire-key-file=k")); err == nil {
 		t.Error("a relative path was accepted")
+	}
+}
+
+// The links of the sample are comments, because they need version 2 and take
+// the place of the link that it has.
+func TestSampleShowsValidLinks(t *testing.T) {
+	sample, err := os.ReadFile("../../contrib/ssyncpd.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commented, _ := strings.Cut(string(sample), "\n# [[links]]\n")
+	commented, _, _ = strings.Cut(commented, "\n\n[wire]")
+	c, _, err := load(t, version2+"[[links]]\n"+strings.ReplaceAll("\n"+commented, "\n#", "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(sample), `SSYNCP_LINKS="`)
+	text, _, _ = strings.Cut(text, `"`)
+	short, _, err := load(t, version2, "--links", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Links) != 2 || len(short.Links) != 2 {
+		t.Errorf("got %v and %v", c.Links, short.Links)
 	}
 }
