@@ -42,6 +42,7 @@ var ErrStopped = errors.New("cluster: the director does not run")
 type Director struct {
 	cfg      Config
 	log      *slog.Logger
+	suite    frame.Suite // for good
 	settings atomic.Pointer[Settings]
 	counters Counters
 
@@ -70,9 +71,11 @@ func New(cfg Config, parts Parts, s Settings, log *slog.Logger) (*Director, erro
 		cfg: cfg, log: log, counters: newCounters(),
 		inbox: make(chan batch), requests: make(chan func(time.Time)), ended: make(chan struct{}),
 	}
-	if err := d.Set(s); err != nil {
+	d.suite = s.Keys.Suite()
+	if err := d.Check(s); err != nil {
 		return nil, err
 	}
+	d.Set(s)
 	d.network.director = d
 	d.holdings.director = d
 	d.observer.director = d
@@ -86,19 +89,24 @@ func New(cfg Config, parts Parts, s Settings, log *slog.Logger) (*Director, erro
 	return d, nil
 }
 
-// Set changes the settings. A running director has them from the next frame on,
-// the pace and the period from the next period on. How frames are protected
-// does not change.
-func (d *Director) Set(s Settings) error {
+// Check says what cannot be with settings.
+func (d *Director) Check(s Settings) error {
+	if s.Keys.Suite() != d.suite {
+		return fmt.Errorf("cluster: frames are %v since the start: %w", d.suite, frame.ErrSuite)
+	}
 	if _, err := s.Keys.sealer(d.cfg.SyncID); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	if _, err := s.Keys.opener(d.cfg.SyncID); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	d.settings.Store(&s)
 	return nil
 }
+
+// Set changes the settings, which Check has nothing against. A running director
+// has them from the next frame on, the pace and the period from the next period
+// on.
+func (d *Director) Set(s Settings) { d.settings.Store(&s) }
 
 // Counters returns the director's counters.
 func (d *Director) Counters() Counters { return d.counters }
@@ -170,7 +178,7 @@ func (d *Director) start(now time.Time) {
 	}, peering.Parts{
 		Network: &d.network, Sink: &d.holdings, Source: &d.holdings, Observer: &d.observer, Random: system{},
 	}, now)
-	d.log.Info("joining", "self", self, "name", d.cfg.Name, "suite", s.Keys.Suite())
+	d.log.Info("joining", "self", self, "name", d.cfg.Name, "suite", d.suite)
 }
 
 // loop is the life of the goroutine that owns everything.

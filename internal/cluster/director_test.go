@@ -242,18 +242,19 @@ func TestKeysAreChangedWithoutLoss(t *testing.T) {
 			host *host
 			keys Keys
 		}{
-			{a, Keys{Seal: testKeys.Seal, Old: next}},
-			{b, Keys{Seal: testKeys.Seal, Old: next}},
-			{a, Keys{Seal: next, Old: testKeys.Seal}},
-			{b, Keys{Seal: next, Old: testKeys.Seal}},
+			{a, Keys{Seal: testKeys.Seal, Accepted: next}},
+			{b, Keys{Seal: testKeys.Seal, Accepted: next}},
+			{a, Keys{Seal: next, Accepted: testKeys.Seal}},
+			{b, Keys{Seal: next, Accepted: testKeys.Seal}},
 			{a, Keys{Seal: next}},
 			{b, Keys{Seal: next}},
 		} {
 			s := testSettings()
 			s.Keys = step.keys
-			if err := step.host.Set(s); err != nil {
+			if err := step.host.Check(s); err != nil {
 				t.Fatal(err)
 			}
+			step.host.Set(s)
 			a.kernel.set(uint32(i), 1)
 			b.kernel.set(uint32(100+i), 1)
 			pass(2 * testPeriod)

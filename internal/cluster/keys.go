@@ -10,8 +10,8 @@ import (
 // Keys are what frames are sealed and opened with. The zero value is none:
 // everybody on a link is believed.
 type Keys struct {
-	Seal frame.Key
-	Old  frame.Key // opens as well, where it is one
+	Seal     frame.Key
+	Accepted frame.Key // opens as well, where it is one
 }
 
 // Suite returns how frames are protected.
@@ -33,10 +33,10 @@ func (k Keys) opener(syncID uint8) (*frame.Opener, error) {
 	switch {
 	case !k.Seal.Valid():
 		return frame.NewClearOpener(syncID)
-	case !k.Old.Valid() || k.Old == k.Seal:
+	case !k.Accepted.Valid() || k.Accepted == k.Seal:
 		return frame.NewOpener(syncID, k.Seal)
 	}
-	return frame.NewOpener(syncID, k.Seal, k.Old)
+	return frame.NewOpener(syncID, k.Seal, k.Accepted)
 }
 
 // system is the system's generator, asked anew for each number: a clone of

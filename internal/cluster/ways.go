@@ -169,7 +169,7 @@ func (d *Director) fit(now time.Time) {
 	if room == 0 {
 		return
 	}
-	room = bodyRoom(room, d.settings.Load().Keys.Suite())
+	room = bodyRoom(room, d.suite)
 	if room == d.room {
 		return
 	}

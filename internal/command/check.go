@@ -37,7 +37,7 @@ func checkConfig(inv *invocation) error {
 // version2 describes what only version 2 has, a line each.
 func version2(c config.Config) (string, error) {
 	var b strings.Builder
-	fmt.Fprintln(&b, "protocol version 2, which this ssyncpd does not speak yet")
+	fmt.Fprintln(&b, "protocol version 2")
 
 	if c.Wire.Auth == config.AuthNone {
 		fmt.Fprintln(&b, "no authentication")

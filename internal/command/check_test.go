@@ -38,7 +38,7 @@ func TestCheckConfigOfVersion2(t *testing.T) {
 	}{
 		{"the least", []string{"--multicast-interface=eth1", "--wire-key-file=" + first}, 0, []string{
 			"configuration is valid: sync ID 7, /dev/ssyncp every 100ms, at most 10000 frames/s",
-			"protocol version 2, which this ssyncpd does not speak yet",
+			"protocol version 2",
 			"sends with key " + one.ID().String() + " of " + first,
 			`director 42 (configured), named "lb1"`,
 			"link 1: eth1, group 224.0.0.81, IP protocol 114, TTL 255",

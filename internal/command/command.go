@@ -18,7 +18,6 @@ import (
 	"github.com/ssyncp/ssyncp/internal/daemon"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
-	"github.com/ssyncp/ssyncp/pkg/wire"
 )
 
 // Exit codes.
@@ -134,20 +133,9 @@ func run(inv *invocation) error {
 	defer signal.Stop(signals)
 	return daemon.Run(ctx, daemon.Options{
 		Version: describe(inv.version),
-		Load:    func() (config.Config, error) { return spoken(config.Load(inv.flags)) },
+		Load:    func() (config.Config, error) { return config.Load(inv.flags) },
 		Open:    func(path string) (ipvsdevice.Device, error) { return chardev.Open(path) },
 		Signals: signals,
 		Log:     inv.stderr,
 	})
-}
-
-// ErrVersion says that the daemon does not speak what is configured.
-var ErrVersion = errors.New("wire.version = 2: this ssyncpd does not speak version 2 yet: set wire.version = 1")
-
-// spoken refuses a configuration that the daemon would not do.
-func spoken(c config.Config, err error) (config.Config, error) {
-	if err == nil && c.Wire.Version != wire.Version {
-		return c, ErrVersion
-	}
-	return c, err
 }

@@ -36,7 +36,7 @@ func TestCommands(t *testing.T) {
 		{"wrong configuration", "check-config --sync-id 0 --multicast-ttl 1 --config " + valid, 1, "", "ssyncpd: flag --sync-id: sync_id = \"0\": out of range"},
 		{"a line for every problem", "check-config --sync-id 0 --multicast-ttl 1 --config " + valid, 1, "", "\nssyncpd: flag --multicast-ttl: multicast.ttl = \"1\": must be 255"},
 		{"configuration of the daemon", "--sync-id 256 --config " + valid, 1, "", "sync_id = \"256\""},
-		{"version 2 of the daemon, which does not speak it", "--wire-version 2 --config " + valid, 1, "", "ssyncpd: wire.version = 2: this ssyncpd does not speak version 2 yet"},
+		{"version 2 without its key", "--wire-version 2 --wire-key-file " + dir + "/key --config " + valid, 1, "", dir + "/key: "},
 		{"dump without a module", "dump --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
 		{"stats without a module", "stats --json --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
 		{"dump of what is no device", "dump --device-path " + valid, 1, "", "not the device of the ssyncp kernel module"},

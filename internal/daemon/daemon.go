@@ -10,14 +10,11 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/ssyncp/ssyncp/internal/config"
-	"github.com/ssyncp/ssyncp/internal/engine"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
-	"github.com/ssyncp/ssyncp/internal/ipvssync"
-	"github.com/ssyncp/ssyncp/internal/transport"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
-	"github.com/ssyncp/ssyncp/pkg/wire"
 )
 
 // Options of Run.
@@ -36,7 +33,7 @@ type daemon struct {
 	path    string        // of the device, for good
 	level   *slog.LevelVar
 	log     *slog.Logger
-	engine  *engine.Engine
+	speaker speaker
 	report  *report
 }
 
@@ -56,34 +53,20 @@ func Run(ctx context.Context, o Options) error {
 		level:   level,
 		log:     slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: level})),
 	}
-	link, ipvs := transport.NewCounters(), ipvssync.NewCounters()
-	d.engine = engine.New(engine.Parts{
-		Link: func() (engine.Link, error) {
-			return d.openLink(transport.Options{
-				Interface: cfg.Multicast.Interface,
-				Group:     cfg.Multicast.Group,
-				Protocol:  wire.Protocol,
-				MaxSize:   wire.MaxSize,
-				Counters:  link,
-			})
-		},
-		Device: func() (engine.Source, engine.Sink, error) {
-			return d.openDevice(ipvssync.Options{
-				Open:     func() (ipvsdevice.Device, error) { return o.Open(cfg.Device.Path) },
-				SyncID:   cfg.SyncID,
-				Counters: ipvs,
-			})
-		},
-	}, wire.MaxSize, settings(cfg), d.log)
-	d.report = newReport(d.log, d.stats, d.engine.Counters(), link, ipvs)
+	if err := d.choose(cfg); err != nil {
+		return err
+	}
+	d.report = newReport(d.log, d.stats, d.speaker)
 	defer d.report.ticker.Stop()
 
-	d.log.Info("ssyncpd starts", "version", o.Version, "sync_id", cfg.SyncID, "device", cfg.Device.Path,
-		"period", cfg.Device.Period, "interface", cfg.Multicast.Interface, "group", cfg.Multicast.Group,
-		"max_pps", cfg.Multicast.MaxPPS)
+	d.log.Info("ssyncpd starts", "version", o.Version, "protocol", cfg.Wire.Version, "sync_id", cfg.SyncID, "device", cfg.Device.Path,
+		"period", cfg.Device.Period, "max_pps", cfg.Multicast.MaxPPS)
+	for _, warning := range cfg.Warnings(time.Now()) {
+		d.log.Warn(warning)
+	}
 
 	ended := make(chan error, 1)
-	go func() { ended <- d.engine.Run(ctx) }()
+	go func() { ended <- d.speaker.run(ctx) }()
 	for {
 		select {
 		case err := <-ended:
@@ -100,41 +83,28 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-func (d *daemon) openLink(o transport.Options) (engine.Link, error) {
-	link, err := transport.OpenAdverts(o)
-	if err != nil {
-		return nil, err // not a nil *Adverts, which is no nil engine.Link
+// choose makes the speaker of the version that is configured.
+func (d *daemon) choose(cfg config.Config) (err error) {
+	open := func() (ipvsdevice.Device, error) { return d.options.Open(cfg.Device.Path) }
+	if cfg.Wire.Version == 1 {
+		d.speaker = newVersion1(d, cfg, cfg.Links[0], open, false)
+		return nil
 	}
-	d.log.Info("link is open", "link", link.String())
-	return link, nil
+	d.speaker, err = newVersion2(d, cfg, open)
+	return err
 }
 
-// openDevice opens source and sink, or nothing.
-func (d *daemon) openDevice(o ipvssync.Options) (engine.Source, engine.Sink, error) {
-	source, err := ipvssync.OpenSource(o)
-	if err != nil {
-		return nil, nil, err
-	}
-	sink, err := ipvssync.OpenSink(o)
-	if err != nil {
-		source.Close()
-		return nil, nil, err
-	}
+// deviceIsOpen says so, and what the module lacks.
+func (d *daemon) deviceIsOpen() error {
 	stats, err := d.stats()
 	if err != nil {
-		source.Close()
-		sink.Close()
-		return nil, nil, err
+		return err
 	}
 	d.log.Info("device is open", "device", d.path, "state", stats.State, "connections", stats.ConnCount, "queue_len", stats.QueueLen)
 	if stats.Missing != 0 {
 		d.log.Warn("the kernel module did not find all of ip_vs: what needs the rest is refused", "missing", stats.Missing)
 	}
-	return source, sink, nil
-}
-
-func settings(cfg config.Config) engine.Settings {
-	return engine.Settings{Period: cfg.Device.Period, MaxPPS: cfg.Multicast.MaxPPS}
+	return nil
 }
 
 func (d *daemon) signal(s os.Signal) {
@@ -149,16 +119,24 @@ func (d *daemon) signal(s os.Signal) {
 // reload takes over a new configuration as a whole, or nothing of it.
 func (d *daemon) reload() {
 	next, err := d.options.Load()
+	var (
+		running config.Config
+		restart []string
+		take    func()
+	)
+	if err == nil {
+		running, restart = d.config.Reload(next)
+		take, err = d.speaker.prepare(running)
+	}
 	if err != nil {
 		for _, line := range problems(err) {
 			d.log.Error("configuration refused, the running one stays", "error", line)
 		}
 		return
 	}
-	running, restart := d.config.Reload(next)
 	d.config = running
 	d.level.Set(running.Log.Level)
-	d.engine.Set(settings(running))
+	take()
 	if len(restart) > 0 {
 		d.log.Warn("these keys changed and take effect at the next start", "keys", strings.Join(restart, ", "))
 	}

@@ -53,10 +53,11 @@ func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args = append([]string{
-		"netns", "exec", ns.Name, self,
-		"--sync-id=7", "--multicast-interface=eth0",
-	}, args...)
+	before := []string{"netns", "exec", ns.Name, self, "--sync-id=7"}
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--links=") }) {
+		before = append(before, "--multicast-interface=eth0")
+	}
+	args = append(before, args...)
 	d.process = exec.Command("ip", args...)
 	d.process.Env = os.Environ()
 	if os.Getenv(childVariable) == "" {

@@ -5,9 +5,6 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/counters"
-	"github.com/ssyncp/ssyncp/internal/engine"
-	"github.com/ssyncp/ssyncp/internal/ipvssync"
-	"github.com/ssyncp/ssyncp/internal/transport"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
@@ -33,14 +30,11 @@ type trouble struct {
 	at   time.Time         // of it
 }
 
-func newReport(log *slog.Logger, device func() (chardev.Stats, error), e engine.Counters, l *transport.Counters, i *ipvssync.Counters) *report {
-	r := &report{
-		log:    log,
-		device: device,
-		groups: []counters.Group{e.Counts, e.Troubles, l.Received, l.Dropped, l.PeerErrors, i.Counts, i.Skipped, i.Refused},
-		ticker: time.NewTicker(troublesEvery),
-	}
-	for _, g := range []counters.Group{e.Troubles, l.Dropped, l.PeerErrors, i.Skipped, i.Refused} {
+func newReport(log *slog.Logger, device func() (chardev.Stats, error), s speaker) *report {
+	r := &report{log: log, device: device, ticker: time.NewTicker(troublesEvery)}
+	var troubled []counters.Group
+	r.groups, troubled = s.counters()
+	for _, g := range troubled {
 		r.troubled = append(r.troubled, &trouble{Group: g, said: map[string]uint64{}})
 	}
 	return r

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ssyncp/ssyncp/internal/engine"
+	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
 	"github.com/ssyncp/ssyncp/internal/transport"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
@@ -17,11 +17,10 @@ import (
 // reporter returns a report, what it counts, and its log.
 func reporter() (*report, *transport.Counters, *ipvssync.Counters, *strings.Builder) {
 	var log strings.Builder
-	link, ipvs := transport.NewCounters(), ipvssync.NewCounters()
-	e := engine.New(engine.Parts{}, 0, engine.Settings{}, nil)
+	v := newVersion1(&daemon{}, config.Config{}, config.Link{}, nil, false)
 	device := func() (chardev.Stats, error) { return chardev.Stats{}, errors.New("device is gone") }
-	r := newReport(slog.New(slog.NewTextHandler(&log, nil)), device, e.Counters(), link, ipvs)
-	return r, link, ipvs, &log
+	r := newReport(slog.New(slog.NewTextHandler(&log, nil)), device, v)
+	return r, v.link, v.ipvs, &log
 }
 
 func TestFloodIsSummedUp(t *testing.T) {

@@ -10,6 +10,9 @@ type Options struct {
 	Open     ipvsdevice.Opener
 	SyncID   uint8 // 1..255
 	Counters *Counters
+	// Bilingual says that version 2 is spoken beside: its frames are no
+	// trouble.
+	Bilingual bool
 }
 
 // Skip is why a connection was not sent.
@@ -54,10 +57,11 @@ type Count int
 
 // Counts of a source and a sink.
 const (
-	Encoded Count = iota // connections put into adverts
-	Adverts              // of peers, valid and of our sync ID
-	Decoded              // connections in them
-	Writes               // calls of the device
+	Encoded     Count = iota // connections put into adverts
+	Adverts                  // of peers, valid and of our sync ID
+	Decoded                  // connections in them
+	Writes                   // calls of the device
+	OtherTongue              // frames of version 2, where both are spoken
 	countsOfSync
 )
 
@@ -70,7 +74,7 @@ type Counters struct {
 }
 
 var (
-	countNames   = [countsOfSync]string{"encoded", "adverts", "decoded", "writes"}
+	countNames   = [countsOfSync]string{"encoded", "adverts", "decoded", "writes", "version_2"}
 	skipNames    = [skips]string{"ipv6", "fwmark_template", "persistence_engine", "one_packet", "other", "malformed_record"}
 	refusalNames = [refusals]string{
 		"short", "other_version", "reserved", "too_long", "size", "sync_id_zero", "too_many", "checksum",

@@ -7,6 +7,7 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire"
+	"github.com/ssyncp/ssyncp/pkg/wire/frame"
 )
 
 // Sink hands the connections of peers to the kernel.
@@ -33,6 +34,10 @@ func (s *Sink) Apply(adverts [][]byte) error {
 	for _, message := range adverts {
 		advert, err := wire.Decode(message)
 		if err != nil {
+			if s.options.Bilingual && frame.VersionOf(message) == frame.Version {
+				counters.Counts.Add(OtherTongue, 1)
+				continue
+			}
 			counters.Refused.Add(refused(err), 1)
 			continue
 		}

@@ -1,0 +1,30 @@
+package daemon
+
+import (
+	"context"
+
+	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/counters"
+	"github.com/ssyncp/ssyncp/internal/peering"
+)
+
+// speaker is a version of the protocol that runs.
+type speaker interface {
+	// run runs until ctx is done. It fails where it cannot begin.
+	run(ctx context.Context) error
+	// prepare reads what a new configuration has for a running speaker, and
+	// returns what takes it over. It fails where that cannot be used; nothing
+	// changed then.
+	prepare(cfg config.Config) (take func(), err error)
+	// counters returns all groups, and those that ought to stay where they
+	// are.
+	counters() (all, troubles []counters.Group)
+	// director is what people may ask; nil where there is no such thing.
+	director() director
+}
+
+// director is what people ask of version 2.
+type director interface {
+	Status(ctx context.Context) (peering.Status, error)
+	Resync(ctx context.Context, sender uint32) (asked int, err error)
+}

@@ -1,0 +1,152 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/ssyncp/ssyncp/internal/cluster"
+	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/counters"
+	"github.com/ssyncp/ssyncp/internal/identity"
+	"github.com/ssyncp/ssyncp/internal/ipvsclass"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/keyring"
+	"github.com/ssyncp/ssyncp/internal/transport"
+	"github.com/ssyncp/ssyncp/pkg/wire"
+)
+
+// version2 is the speaker of version 2, and for a limited time of version 1
+// beside it.
+type version2 struct {
+	cluster *cluster.Director
+	link    *transport.Counters
+	ipvs    *ipvsclass.Counters
+	daemon  *daemon
+
+	old   *version1 // nil: version 1 is not spoken
+	until time.Time
+}
+
+func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version2, error) {
+	settings, err := clusterSettings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	self, err := identity.Of(cfg.Wire.SenderID, cfg.Wire.Name)
+	if err != nil {
+		return nil, err
+	}
+	v := &version2{link: transport.NewCounters(), ipvs: ipvsclass.NewCounters(), daemon: d}
+	if link, ok := cfg.Version1Link(); ok && cfg.Wire.Dual(time.Now()) {
+		share := ipvsdevice.NewShare(open)
+		open = share.First
+		v.old, v.until = newVersion1(d, cfg, link, share.Second, true), cfg.Wire.DualUntil
+	}
+	parts := cluster.Parts{Objects: []func() (cluster.Objects, error){
+		func() (cluster.Objects, error) {
+			objects, err := ipvsclass.Open(ipvsclass.Options{Device: open, Filter: filter(cfg.Filter), Counters: v.ipvs})
+			if err != nil {
+				return nil, err // not a nil *Objects, which is no nil cluster.Objects
+			}
+			if err := d.deviceIsOpen(); err != nil {
+				objects.Close()
+				return nil, err
+			}
+			return objects, nil
+		},
+	}}
+	for _, link := range cfg.Links {
+		parts.Links = append(parts.Links, func() (cluster.Link, error) { return v.openLink(link) })
+	}
+	v.cluster, err = cluster.New(cluster.Config{
+		SyncID: cfg.SyncID, Sender: self.SenderID, Name: self.Name,
+		JoinTimeout: cfg.Wire.JoinTimeout, RingBytes: cfg.Wire.RingBytes, Bilingual: v.old != nil,
+	}, parts, settings, d.log)
+	return v, err
+}
+
+func (v *version2) openLink(link config.Link) (cluster.Link, error) {
+	l, err := transport.Open(transport.Options{
+		Interface: link.Interface,
+		Group:     link.Group,
+		Peers:     link.Peers,
+		Protocol:  wire.Protocol,
+		Port:      int(link.UDPPort),
+		Counters:  v.link,
+	})
+	if err != nil {
+		return nil, err
+	}
+	v.daemon.log.Info("link is open", "link", l.String(), "version", 2)
+	return l, nil
+}
+
+func clusterSettings(cfg config.Config) (cluster.Settings, error) {
+	s := cluster.Settings{Period: cfg.Device.Period, MaxPPS: cfg.Multicast.MaxPPS}
+	if cfg.Wire.Auth == config.AuthNone {
+		return s, nil
+	}
+	keys, err := keyring.Load(cfg.Wire.KeyFile, cfg.Wire.AcceptedKeyFile)
+	s.Keys = cluster.Keys{Seal: keys.Seal, Accepted: keys.Accepted}
+	return s, err
+}
+
+func filter(f config.Filter) ipvsclass.Filter {
+	out := ipvsclass.Filter{Protocols: f.Protocols, States: f.States, TemplatesOnly: f.TemplatesOnly}
+	for _, s := range f.Services {
+		out.Services = append(out.Services, ipvsclass.Service(s))
+	}
+	return out
+}
+
+// run runs the director, and version 1 beside it until its time is over. That
+// version 1 fails ends nothing: it is the one that goes.
+func (v *version2) run(ctx context.Context) error {
+	if v.old == nil {
+		return v.cluster.Run(ctx)
+	}
+	limited, stop := context.WithDeadline(ctx, v.until)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		switch err := v.old.run(limited); {
+		case err != nil:
+			v.daemon.log.Error("version 1 is not spoken", "error", err)
+		case ctx.Err() == nil:
+			v.daemon.log.Info("the time of version 1 is over: only version 2 is spoken", "until", v.until)
+		}
+	}()
+	err := v.cluster.Run(ctx)
+	stop()
+	<-ended
+	return err
+}
+
+func (v *version2) prepare(cfg config.Config) (func(), error) {
+	s, err := clusterSettings(cfg)
+	if err == nil {
+		err = v.cluster.Check(s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		v.cluster.Set(s)
+		if v.old != nil {
+			v.old.engine.Set(engineSettings(cfg))
+		}
+	}, nil
+}
+
+func (v *version2) counters() (all, troubles []counters.Group) {
+	c := v.cluster.Counters()
+	all = append(c.Groups(), v.link.Received, v.link.Dropped, v.link.PeerErrors, v.ipvs.Counts, v.ipvs.Skipped, v.ipvs.Refused)
+	troubles = append(c.Bad(), v.link.Dropped, v.link.PeerErrors, v.ipvs.Skipped, v.ipvs.Refused)
+	if v.old != nil {
+		a, b := v.old.counters()
+		all, troubles = append(all, a...), append(troubles, b...)
+	}
+	return all, troubles
+}
+
+func (v *version2) director() director { return v.cluster }
