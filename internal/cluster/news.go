@@ -17,11 +17,10 @@ const (
 
 // news is what this director has to tell.
 type news struct {
-	out    *Outbox
-	asOf   time.Time // of what is in out
-	next   time.Time // when it is looked for
-	reader int       // whose turn it is
-	more   bool      // there is more to read at once
+	out  *Outbox
+	asOf time.Time // of what is in out
+	next time.Time // when it is looked for
+	more bool      // there is more to read at once
 
 	sweeps []sweep // of each class
 }
