@@ -226,3 +226,46 @@ func TestRefusesToEncodeWhatTheRecordCannotHold(t *testing.T) {
 		})
 	}
 }
+
+func TestRecordsAgeTogether(t *testing.T) {
+	for _, tt := range []struct {
+		held time.Duration
+		want []time.Duration // of ages of 0, a second, and the longest that there is
+	}{
+		{-time.Second, []time.Duration{0, time.Second, math.MaxUint32 * time.Millisecond}},
+		{999 * time.Microsecond, []time.Duration{0, time.Second, math.MaxUint32 * time.Millisecond}},
+		{1500 * time.Microsecond, []time.Duration{time.Millisecond, 1001 * time.Millisecond, math.MaxUint32 * time.Millisecond}},
+		{time.Hour, []time.Duration{time.Hour, time.Hour + time.Second, math.MaxUint32 * time.Millisecond}},
+	} {
+		list := []ipvs.Conn{sipTemplate("call"), adjusted(), established()}
+		list[0].Age, list[1].Age, list[2].Age = 0, time.Second, math.MaxUint32*time.Millisecond
+		p := records(t, list...)
+		chardev.AddAge(p, tt.held)
+		for i := range list {
+			list[i].Age = tt.want[i]
+		}
+		if !bytes.Equal(p, records(t, list...)) {
+			t.Errorf("held for %v: %v", tt.held, take(load(p)))
+		}
+	}
+}
+
+func TestRecordSizeIsThatOfTheFirst(t *testing.T) {
+	one, two := records(t, established()), records(t, sipTemplate("call"))
+	for _, tt := range []struct {
+		name    string
+		records []byte
+		want    int
+	}{
+		{"one", one, len(one)},
+		{"two", append(append([]byte(nil), two...), one...), len(two)},
+		{"none", nil, 0},
+		{"less than a head", one[:3], 0},
+		{"cut off", one[:len(one)-1], 0},
+		{"shorter than its head", append(host16(3), one[2:]...), 0},
+	} {
+		if got := chardev.RecordSize(tt.records); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}

@@ -221,6 +221,37 @@ func TestAgeHasTheTimeThatTheSenderHeldIt(t *testing.T) {
 	}
 }
 
+func TestAgeHasTheTimeThatAFrameWasHeldAtLeast(t *testing.T) {
+	list := newWorld().conns(2)
+	list[0].Age, list[1].Age = time.Second, time.Second
+	frame := join(encode(t, list[:1]), encode(t, list[1:]))
+	for _, tt := range []struct{ sender, atLeast, want time.Duration }{
+		{0, 0, time.Second},
+		{0, 300 * time.Millisecond, 1300 * time.Millisecond},
+		{200 * time.Millisecond, 300 * time.Millisecond, 1300 * time.Millisecond},
+		{400 * time.Millisecond, 300 * time.Millisecond, 1400 * time.Millisecond},
+	} {
+		var d entry.Decoder
+		if err := d.Reset(blocksOf(t, frame, 1, tt.sender)); err != nil {
+			t.Fatal(err)
+		}
+		d.HeldAtLeast(tt.atLeast)
+		for i, c := range take(&d) {
+			if c.Age != tt.want {
+				t.Errorf("held by the sender for %v and at least %v: connection %d is %v old, want %v",
+					tt.sender, tt.atLeast, i, c.Age, tt.want)
+			}
+		}
+		// Not of the next frame.
+		if err := d.Reset(blocksOf(t, frame, 1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(&d); len(got) != 2 || got[0].Age != time.Second || got[1].Age != time.Second {
+			t.Errorf("the next frame: %v", got)
+		}
+	}
+}
+
 func TestNextSetsEveryField(t *testing.T) {
 	dirty := ipvs.Conn{
 		Client: addr("[2001:db8::1]:1"), Virtual: addr("[2001:db8::2]:2"), Dest: addr("[2001:db8::3]:3"),
