@@ -20,10 +20,20 @@ const (
 
 // addrPort hashes an address with its port, and whatever else.
 func (s seed) addrPort(a netip.AddrPort, other uint64) uint64 {
-	p := a.Addr().As16()
-	h := (binary.BigEndian.Uint64(p[8:]) ^ uint64(s)) * mix1
+	addr := a.Addr()
+	other ^= uint64(a.Port()) << 48
+	var h uint64
+	if addr.Is4() {
+		p := addr.As4()
+		h = uint64(binary.NativeEndian.Uint32(p[:]))
+	} else {
+		p := addr.As16()
+		h = binary.NativeEndian.Uint64(p[8:])
+		other ^= binary.NativeEndian.Uint64(p[:])
+	}
+	h = (h ^ uint64(s)) * mix1
 	h ^= h >> 32
-	h = (h ^ binary.BigEndian.Uint64(p[:]) ^ uint64(a.Port())<<48 ^ other) * mix2
+	h = (h ^ other) * mix2
 	return h ^ h>>29
 }
 
