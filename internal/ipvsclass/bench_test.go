@@ -33,7 +33,7 @@ func (d *endless) Close() error               { return nil }
 // What a busy director has: 100 services, 1,000 real servers with ports of
 // their own, clients from anywhere.
 const (
-	perBatch = 740
+	perBatch = 2900 // a full read
 	services = 100
 	servers  = 1000
 )

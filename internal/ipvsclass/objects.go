@@ -1,6 +1,7 @@
 package ipvsclass
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,6 +52,12 @@ func Open(o Options) (*Objects, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Of its own: the queue may be another's, see ipvsdevice.Share.
+	inject, err := o.Device.Attach(chardev.AttachOptions{Mode: chardev.ModeInject})
+	if err != nil {
+		capture.Close()
+		return nil, err
+	}
 	path := o.ServiceTable
 	if path == "" {
 		path = ServiceTable
@@ -62,7 +69,7 @@ func Open(o Options) (*Objects, error) {
 		services: serviceTable{path: path},
 		capture:  capture,
 		news:     newPacker(filter, o.Counters),
-		sink:     newSink(capture, o.Counters),
+		sink:     newSink(inject, o.Counters),
 	}, nil
 }
 
@@ -118,4 +125,4 @@ func (o *Objects) Entries() int {
 }
 
 // Close leaves the queue to the next one, for the time of ipvsdevice.Linger.
-func (o *Objects) Close() error { return o.capture.Close() }
+func (o *Objects) Close() error { return errors.Join(o.capture.Close(), o.sink.device.Close()) }

@@ -119,7 +119,7 @@ func TestNewsFillsBodies(t *testing.T) {
 	}{
 		{"none", 0},
 		{"one", 1},
-		{"a batch", 700},
+		{"a batch", 2900},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var module chardevtest.Module
@@ -150,7 +150,7 @@ func TestNewsFillsBodies(t *testing.T) {
 func TestNewsReadsOnceACall(t *testing.T) {
 	var module chardevtest.Module
 	objects := openObjects(t, options(&module))
-	list := conns(2000)
+	list := conns(8000)
 	module.Queue(list...)
 	out := cluster.NewOutbox(room)
 	var got []ipvs.Conn

@@ -13,7 +13,7 @@ import (
 )
 
 // readsPerBody bounds how long one Read takes where a filter lets little pass.
-const readsPerBody = 16
+const readsPerBody = 4
 
 // reader is what a walk reads into. It is used again: sweeps are frequent.
 type reader struct {
