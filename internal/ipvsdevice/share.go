@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
@@ -23,10 +24,18 @@ type Share struct {
 	open Opener
 
 	mu       sync.Mutex
-	reading  bool     // there is a second reader
-	kept     [][]byte // what each read brought
+	reading  bool // there is a second reader
+	kept     []portion
 	size     int
 	overflow bool
+	joined   []byte // of portions, for one batch
+}
+
+// portion is what one read brought.
+type portion struct {
+	records []byte
+	events  bool // they begin with
+	read    time.Time
 }
 
 // NewShare returns a Share of the device that open opens.
@@ -50,39 +59,52 @@ func (s *Share) Second() (Device, error) {
 	return &secondDevice{Device: device, share: s}, nil
 }
 
-// keep keeps what the first reader read. Reads are what one event is in, so
-// that each comes in a batch as the kernel made it.
-func (s *Share) keep(records []byte) {
+// keep keeps what the first reader read.
+func (s *Share) keep(b *chardev.Batch, read time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
+	switch records := b.Bytes(); {
 	case !s.reading || s.overflow || len(records) == 0:
 	case s.size+len(records) > shareLimit:
 		s.overflow = true
 		s.kept, s.size = nil, 0
 	default:
-		s.kept = append(s.kept, append([]byte(nil), records...))
+		s.kept = append(s.kept, portion{append([]byte(nil), records...), b.Events() != 0, read})
 		s.size += len(records)
 	}
 }
 
-// take fills a batch with what was kept.
+// take fills a batch with what was kept, of as many reads as it has room for: who
+// reads takes one that is not full for the last. Events come first in a batch.
 func (s *Share) take(b *chardev.Batch) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.overflow {
 		return false, fmt.Errorf("ipvsdevice: %w", ErrBehind)
 	}
-	if len(s.kept) == 0 {
-		b.Load(nil)
-		return false, nil
+	now := time.Now()
+	s.joined = s.joined[:0]
+	for i, p := range s.kept {
+		start := len(s.joined)
+		if start >= b.Size() || p.events && i > 0 {
+			break
+		}
+		s.joined = append(s.joined, p.records...)
+		chardev.AddAge(s.joined[start:], now.Sub(p.read))
 	}
-	n := b.Load(s.kept[0])
+	n := b.Load(s.joined)
 	s.size -= n
-	if s.kept[0] = s.kept[0][n:]; len(s.kept[0]) == 0 {
+	for left := n; left > 0; {
+		p := &s.kept[0]
+		if left < len(p.records) {
+			p.records, p.events = p.records[left:], false
+			break
+		}
+		left -= len(p.records)
+		s.kept[0] = portion{}
 		s.kept = s.kept[1:]
 	}
-	return true, nil
+	return n > 0, nil
 }
 
 func (s *Share) begin() {
@@ -110,9 +132,10 @@ func (d *firstDevice) Attach(o chardev.AttachOptions) error {
 }
 
 func (d *firstDevice) ReadBatch(b *chardev.Batch) (bool, error) {
+	now := time.Now()
 	ok, err := d.Device.ReadBatch(b)
 	if ok && err == nil && d.news {
-		d.share.keep(b.Bytes())
+		d.share.keep(b, now)
 	}
 	return ok, err
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/netip"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
@@ -99,6 +101,74 @@ func TestSecondReaderGetsWhatIsDueAsNews(t *testing.T) {
 	if got, _ := ports(t, attach(t, s.Second, chardev.AttachOptions{Mode: chardev.ModeSnapshot, Owned: true})); len(got) != 3 {
 		t.Errorf("a walk over everything: %v", got)
 	}
+}
+
+// What is not full is the last batch to who reads: it must have all that there is.
+func TestSecondReaderReadsOnUntilABatchIsNotFull(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		first, other int // sizes of their batches
+	}{
+		{"larger batches", 4096, 1 << 20},
+		{"smaller ones", 1 << 20, 4096},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := new(chardevtest.Module)
+			s := ipvsdevice.NewShare(func() (ipvsdevice.Device, error) { return m.Open(), nil })
+			capture := chardev.AttachOptions{Mode: chardev.ModeCapture}
+			first, second := attach(t, s.First, capture), attach(t, s.Second, capture)
+			for range 3 { // news, read to its end
+				for port := range uint16(500) {
+					m.Queue(conn(1 + port))
+				}
+				for ok, b := true, chardev.NewBatch(tt.first); ok; {
+					var err error
+					if ok, err = first.ReadBatch(b); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			got := 0
+			b := chardev.NewBatch(tt.other)
+			var c ipvs.Conn
+			for full := true; full; full = b.Full() {
+				if _, err := second.ReadBatch(b); err != nil {
+					t.Fatal(err)
+				}
+				for b.Next(&c) {
+					if want := uint16(1 + got%500); c.Client.Port() != want {
+						t.Fatalf("connection %d: %d, want %d", got, c.Client.Port(), want)
+					}
+					got++
+				}
+			}
+			if got != 1500 {
+				t.Errorf("%d connections, want 1500", got)
+			}
+		})
+	}
+}
+
+func TestSecondReaderIsToldTheAgesOfItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := new(chardevtest.Module)
+		s := ipvsdevice.NewShare(func() (ipvsdevice.Device, error) { return m.Open(), nil })
+		capture := chardev.AttachOptions{Mode: chardev.ModeCapture}
+		first, second := attach(t, s.First, capture), attach(t, s.Second, capture)
+		c := conn(1)
+		c.Age = 30 * time.Millisecond
+		m.Raise(chardev.EventLost) // a record before it
+		m.Queue(c)
+		ports(t, first)
+		time.Sleep(50 * time.Millisecond)
+		b := chardev.NewBatch(0)
+		if ok, err := second.ReadBatch(b); !ok || err != nil || !b.Next(&c) {
+			t.Fatal(ok, err)
+		}
+		if want := 80 * time.Millisecond; c.Age != want || b.Events() != chardev.EventLost {
+			t.Errorf("an age of %v, events %v; want %v, and LOST", c.Age, b.Events(), want)
+		}
+	})
 }
 
 func TestSecondReaderThatFallsBehindIsTold(t *testing.T) {

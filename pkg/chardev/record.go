@@ -148,16 +148,18 @@ func RecordSize(records []byte) int {
 	return size
 }
 
-// AddAge makes the connections of records, built by [AppendRecord], older: they
-// were held for so long. Less than a millisecond is nothing.
+// AddAge makes the connections of records older: they were held for so long. Less
+// than a millisecond is nothing.
 func AddAge(records []byte, held time.Duration) {
 	more := milliseconds(held, 0)
 	if more == 0 {
 		return
 	}
-	for size := RecordSize(records); size >= connSize; size = RecordSize(records) {
-		age := binary.NativeEndian.Uint32(records[offAge:])
-		binary.NativeEndian.PutUint32(records[offAge:], age+min(more, math.MaxUint32-age))
+	for size := RecordSize(records); size > 0; size = RecordSize(records) {
+		if size >= connSize && records[offKind] == kindConn {
+			age := binary.NativeEndian.Uint32(records[offAge:])
+			binary.NativeEndian.PutUint32(records[offAge:], age+min(more, math.MaxUint32-age))
+		}
 		records = records[size:]
 	}
 }
