@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Links: []config.Link{{Interface: "eth1", Group: netip.MustParseAddr("224.0.0.81"), TTL: 255}},
 		Wire: config.Wire{
-			Version: 1, Auth: config.AuthPSK, KeyFile: "/etc/ssyncp/key",
+			Version: 2, Auth: config.AuthPSK, KeyFile: "/etc/ssyncp/key",
 			JoinTimeout: 5 * time.Second, RingBytes: 4194304,
 		},
 		Log: config.Log{Level: slog.LevelInfo},

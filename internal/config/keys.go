@@ -25,7 +25,7 @@ var keys = []key{
 	{"multicast.ttl", ttl, "255", "TTL of the adverts; receivers take no other"},
 	{"multicast.max_pps", 10000, "number", "most adverts sent in a second"},
 	{"links", "", "links", "version 2: several links, such as eth1,group=224.0.0.81;eth2,peers=10.0.0.2+10.0.0.3,udp_port=7114,ttl=64"},
-	{"wire.version", 1, "1..2", "protocol version to send"},
+	{"wire.version", 2, "1..2", "protocol version: 2 is authenticated, 1 is not"},
 	{"wire.auth", string(AuthPSK), "psk|none", "version 2: how peers prove to be peers"},
 	{"wire.key_file", "/etc/ssyncp/key", "path", "version 2: file of the key to seal with"},
 	{"wire.key_file_accepted", "", "path", "version 2: file of a second key that is accepted"},

@@ -201,6 +201,7 @@ func TestVersion1RefusesWhatItDoesNotDo(t *testing.T) {
 [[links]]
 interface = "eth2"
 [wire]
+version = 1
 auth = "none"
 dual_until = `+tomorrow.Format(time.RFC3339)+`
 [filter]
@@ -212,7 +213,7 @@ templates_only = true
 			t.Errorf("nothing about %s in %v", key, err)
 		}
 	}
-	if _, _, err := load(t, minimal+"[wire]\nauth = 'psk'\nkey_file = '/k'\nsender_id = 5\nname = 'lb1'\n"); err != nil {
+	if _, _, err := load(t, minimal+"[wire]\nversion = 1\nauth = 'psk'\nkey_file = '/k'\nsender_id = 5\nname = 'lb1'\n"); err != nil {
 		t.Error(err)
 	}
 }

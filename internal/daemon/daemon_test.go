@@ -45,7 +45,7 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
-// start starts a daemon. Later arguments beat earlier ones.
+// start starts a daemon, of version 1 of the protocol. Later arguments beat earlier ones.
 func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 	t.Helper()
 	d := &director{t: t, ended: make(chan error, 1)}
@@ -53,7 +53,7 @@ func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := []string{"netns", "exec", ns.Name, self, "--sync-id=7"}
+	before := []string{"netns", "exec", ns.Name, self, "--sync-id=7", "--wire-version=1"}
 	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--links=") }) {
 		before = append(before, "--multicast-interface=eth0")
 	}

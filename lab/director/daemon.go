@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,7 +20,7 @@ import (
 type Config struct {
 	SyncID int           // 0: 7
 	Period time.Duration // 0: 100 ms
-	Extra  string        // TOML tables that the fields above do not name
+	Extra  string        // TOML tables that the fields above do not name; without [wire], version 1
 	Under  []string      // a program to run it under, such as strace with options
 }
 
@@ -81,6 +82,9 @@ func (c Config) Text() string {
 	}
 	if c.Period == 0 {
 		c.Period = DefaultPeriod
+	}
+	if !strings.Contains(c.Extra, "[wire]") {
+		c.Extra += "\n[wire]\nversion = 1"
 	}
 	return fmt.Sprintf("sync_id = %d\n[device]\nperiod = %q\n[multicast]\ninterface = %q\n%s\n",
 		c.SyncID, c.Period.String(), SyncLink, c.Extra)

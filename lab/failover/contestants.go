@@ -72,7 +72,7 @@ func startKernelSync(ctx context.Context, a, b *vm.Guest) error {
 }
 
 // configuration leaves everything at its default that has one.
-var configuration = fmt.Sprintf("sync_id = %d\n[multicast]\ninterface = %q\n", syncID, syncCard)
+var configuration = fmt.Sprintf("sync_id = %d\nwire.version = 1\n[multicast]\ninterface = %q\n", syncID, syncCard)
 
 func startSSYNCP(ctx context.Context, a, b *vm.Guest) error {
 	const path = "/etc/ssyncp/ssyncpd.toml"

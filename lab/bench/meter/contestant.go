@@ -86,6 +86,7 @@ func startReader(n *network) (func() error, error) {
 }
 
 const daemonConfig = `sync_id = 7
+wire.version = 1
 [device]
 period = "100ms"
 [multicast]
