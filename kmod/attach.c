@@ -86,12 +86,16 @@ struct ssyncp_queue *ssyncp_queue_attach(struct net *net,
 		goto err_unlock;
 	INIT_DELAYED_WORK(&q->linger_work, ssyncp_queue_linger_end);
 	ssyncp_queue_setup(q, req);
-	ssyncp_hook_get(net);
+	err = ssyncp_hook_get(net);
+	if (err)
+		goto err_free;
 	rcu_assign_pointer(sn->queue, q);
 out:
 	mutex_unlock(&ssyncp_mutex);
 	return q;
 
+err_free:
+	ssyncp_queue_free(q);
 err_unlock:
 	mutex_unlock(&ssyncp_mutex);
 	return ERR_PTR(err);

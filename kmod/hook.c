@@ -167,7 +167,8 @@ static int ssyncp_listen_return(struct kretprobe_instance *ri,
 static struct kretprobe ssyncp_listen_probe;
 static bool ssyncp_listen_probed;
 
-static void ssyncp_listen_probe_get(void)
+/* No memory is the one error: what the kernel cannot do, we do without. */
+static int ssyncp_listen_probe_get(void)
 {
 	/* It runs with preemption disabled, where a lock of RT may not sleep. */
 	int err = -EOPNOTSUPP;
@@ -180,6 +181,8 @@ static void ssyncp_listen_probe_get(void)
 
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		err = register_kretprobe(&ssyncp_listen_probe);
+	if (err == -ENOMEM)
+		return err;
 	ssyncp_listen_probed = !err;
 	if (err) {
 		ssyncp_missing |= SSYNCP_MISSING_CONN_LISTEN;
@@ -188,6 +191,7 @@ static void ssyncp_listen_probe_get(void)
 	} else {
 		ssyncp_missing &= ~SSYNCP_MISSING_CONN_LISTEN;
 	}
+	return 0;
 }
 
 static void ssyncp_listen_probe_put(void)
@@ -239,22 +243,28 @@ static bool ssyncp_tap_close(struct ssyncp_tap *tap)
 	return true;
 }
 
-void ssyncp_hook_get(struct net *net)
+int ssyncp_hook_get(struct net *net)
 {
 	size_t i;
+	int err;
 
 	lockdep_assert_held(&ssyncp_mutex);
-	if (ssyncp_hook_users++)
-		return;
+	if (ssyncp_hook_users)
+		goto out;
 
+	err = ssyncp_listen_probe_get();
+	if (err)
+		return err;
 	/* The caller's descriptor holds the module: this cannot fail. */
 	if (!ssyncp_hook_pinned)
 		__module_get(THIS_MODULE);
 	ssyncp_hook_pinned = true;
 
-	ssyncp_listen_probe_get();
 	for (i = 0; i < ARRAY_SIZE(ssyncp_taps); i++)
 		ssyncp_tap_open(&ssyncp_taps[i], net);
+out:
+	ssyncp_hook_users++;
+	return 0;
 }
 
 static void ssyncp_hook_close(void)

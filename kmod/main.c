@@ -51,7 +51,9 @@ static int __init ssyncp_init(void)
 {
 	int err;
 
-	ssyncp_resolve();
+	err = ssyncp_resolve();
+	if (err)
+		return err;
 
 	ssyncp_workqueue = alloc_workqueue("ssyncp", WQ_UNBOUND, 0);
 	if (!ssyncp_workqueue)

@@ -95,7 +95,7 @@ static inline void ssyncp_count_refused(struct ssyncp_net *sn, u32 reason)
 }
 
 /* hook.c: the interposition in IPVS; under ssyncp_mutex, but for the last */
-void ssyncp_hook_get(struct net *net);
+int ssyncp_hook_get(struct net *net);
 void ssyncp_hook_put(void);
 u32 ssyncp_hook_state(void);
 void ssyncp_hook_settle(void);
@@ -189,7 +189,7 @@ DECLARE_STATIC_CALL(ssyncp_seq_next, ssyncp_seq_next_sample);
 
 extern u32 ssyncp_missing;	/* SSYNCP_MISSING_* */
 
-void ssyncp_resolve(void);
+int ssyncp_resolve(void);
 
 /* device.c: /dev/ssyncp */
 int ssyncp_device_init(void);

@@ -27,7 +27,8 @@ DEFINE_STATIC_CALL_NULL(ssyncp_seq_next, ssyncp_seq_next_sample);
 
 u32 ssyncp_missing;
 
-static void *ssyncp_lookup(const char *name, u32 missing)
+/* What is not there is noted as missing; no memory is an error. */
+static void *ssyncp_lookup(const char *name, u32 missing, int *failed)
 {
 	struct kprobe kp = {
 		.symbol_name	= name,
@@ -37,6 +38,10 @@ static void *ssyncp_lookup(const char *name, u32 missing)
 	int err;
 
 	err = register_kprobe(&kp);
+	if (err == -ENOMEM) {
+		*failed = err;
+		return NULL;
+	}
 	if (err) {
 		pr_warn("cannot resolve %s (%d): what needs it is refused\n",
 			name, err);
@@ -49,28 +54,29 @@ static void *ssyncp_lookup(const char *name, u32 missing)
 }
 
 /* The cast is for older kernels, whose static_call_update() compares types. */
-#define ssyncp_resolve_one(name, type, symbol, missing)			\
+#define ssyncp_resolve_one(name, type, symbol, missing, failed)		\
 	static_call_update(name,					\
 			   (typeof(type) *)ssyncp_lookup("ip_vs:" symbol, \
-							  missing))
+							  missing, failed))
 
-void ssyncp_resolve(void)
+int ssyncp_resolve(void)
 {
-	ssyncp_resolve_one(ssyncp_find_dest, ip_vs_find_dest,
-			   "ip_vs_find_dest", SSYNCP_MISSING_FIND_DEST);
-	ssyncp_resolve_one(ssyncp_try_bind_dest, ip_vs_try_bind_dest,
-			   "ip_vs_try_bind_dest",
-			   SSYNCP_MISSING_TRY_BIND_DEST);
-	ssyncp_resolve_one(ssyncp_ct_in_get, ip_vs_ct_in_get,
-			   "ip_vs_ct_in_get", SSYNCP_MISSING_CT_IN_GET);
-	ssyncp_resolve_one(ssyncp_pe_getbyname, __ip_vs_pe_getbyname,
-			   "__ip_vs_pe_getbyname",
-			   SSYNCP_MISSING_PE_GETBYNAME);
-	ssyncp_resolve_one(ssyncp_fill_cport, ip_vs_conn_fill_cport,
-			   "ip_vs_conn_fill_cport", SSYNCP_MISSING_FILL_CPORT);
-	ssyncp_resolve_one(ssyncp_service_find, ip_vs_service_find,
-			   "ip_vs_service_find", SSYNCP_MISSING_SERVICE_FIND);
+	int err = 0;
+
+	ssyncp_resolve_one(ssyncp_find_dest, ip_vs_find_dest, "ip_vs_find_dest",
+			   SSYNCP_MISSING_FIND_DEST, &err);
+	ssyncp_resolve_one(ssyncp_try_bind_dest, ip_vs_try_bind_dest, "ip_vs_try_bind_dest",
+			   SSYNCP_MISSING_TRY_BIND_DEST, &err);
+	ssyncp_resolve_one(ssyncp_ct_in_get, ip_vs_ct_in_get, "ip_vs_ct_in_get",
+			   SSYNCP_MISSING_CT_IN_GET, &err);
+	ssyncp_resolve_one(ssyncp_pe_getbyname, __ip_vs_pe_getbyname, "__ip_vs_pe_getbyname",
+			   SSYNCP_MISSING_PE_GETBYNAME, &err);
+	ssyncp_resolve_one(ssyncp_fill_cport, ip_vs_conn_fill_cport, "ip_vs_conn_fill_cport",
+			   SSYNCP_MISSING_FILL_CPORT, &err);
+	ssyncp_resolve_one(ssyncp_service_find, ip_vs_service_find, "ip_vs_service_find",
+			   SSYNCP_MISSING_SERVICE_FIND, &err);
 	ssyncp_resolve_one(ssyncp_seq_next, ssyncp_seq_next_sample,
 			   "ip_vs_conn_seq_next",
-			   SSYNCP_MISSING_CONN_SEQ_NEXT);
+			   SSYNCP_MISSING_CONN_SEQ_NEXT, &err);
+	return err;
 }

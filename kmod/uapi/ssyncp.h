@@ -4,7 +4,9 @@
  *
  * A descriptor is bound to the network namespace of the task that opened it,
  * and holds that namespace. open() alone has no effect: SSYNCP_IOC_ATTACH
- * gives the descriptor its mode, once.
+ * gives the descriptor its mode, once. These two are what takes memory, and
+ * fails with -ENOMEM where there is none: nothing has happened, and the same
+ * call may be made again. read() and the other ioctls need none.
  *
  *   CAPTURE   read()  news of this namespace's connections, as records
  *             write() connections that peers advertised
@@ -36,7 +38,9 @@
  * the first one nothing is applied and the call fails:
  *   -EINVAL   broken framing;  -EMSGSIZE  over SSYNCP_WRITE_MAX
  * A record that is well formed but may not be applied is refused: counted
- * under its reason, listed by SSYNCP_IOC_REFUSALS, and the batch goes on.
+ * under its reason, listed by SSYNCP_IOC_REFUSALS, and the batch goes on. So it
+ * is where there is no memory for a new connection: written again, the same
+ * record may be taken.
  *
  * poll(): EPOLLIN when the queue holds `watermark` connections or an event
  * is pending; a CAPTURE reader is expected to read every period anyway.
@@ -173,6 +177,7 @@ enum {
  *   -EOPNOTSUPP       the module lacks what the mode needs: see
  *                     ssyncp_stats.missing
  *   -EINVAL           unknown mode or flag, or a reserved field not zero
+ *   -ENOMEM           and the descriptor is not attached
  */
 struct ssyncp_attach {
 	__u32	abi_version;	/* in: the caller's; out: the module's */
@@ -199,7 +204,7 @@ enum {
 	SSYNCP_REFUSED_PE,		/* persistence engine not loaded */
 	SSYNCP_REFUSED_NO_DEST,		/* no such real server here (yet) */
 	SSYNCP_REFUSED_TABLE_FULL,	/* max_conns reached */
-	SSYNCP_REFUSED_NO_MEMORY,
+	SSYNCP_REFUSED_NO_MEMORY,	/* for a new connection */
 	SSYNCP_REFUSED_UNRESOLVED,	/* needs a helper that is missing */
 	SSYNCP_REFUSED_REASONS
 };

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -79,5 +80,39 @@ func TestDataRacesAreOursWhereAFrameIs(t *testing.T) {
 	// A report that does not end is not passed over.
 	if found := findTrouble(text(foreign[:5], []string{"[    1.3] Oops: 0002 [#1]"})); found == nil {
 		t.Error("nothing found behind a report that was cut off")
+	}
+}
+
+func TestMemoryThatATestTookAwayIsNoTrouble(t *testing.T) {
+	begin, end := "[    1.1] "+FaultsBegin, "[    1.9] "+FaultsEnd
+	report := []string{
+		"[    1.2] guest.test: vmalloc error: size 262144, vm_struct allocation failed, mode:0x400cc0(GFP_KERNEL_ACCOUNT)",
+		"[    1.2] CPU: 0 PID: 42 Comm: guest.test Not tainted 6.1.192-debug #1",
+		"[    1.2] Call Trace:",
+		"[    1.2]  <TASK>",
+		"[    1.2]  warn_alloc.cold+0x1/0x2",
+		"[    1.2]  </TASK>",
+		"[    1.2] Mem-Info:",
+		"[    1.2] kmemleak: Cannot allocate a scan area, scanning the full object",
+	}
+	oops := []string{"[    1.3] Oops: 0002 [#1]"}
+	tests := []struct {
+		name    string
+		console [][]string
+		trouble bool
+	}{
+		{"between the lines", [][]string{{begin}, report, report, {end}}, false},
+		{"without them", [][]string{report}, true},
+		{"behind them", [][]string{{begin}, report, {end}, report}, true},
+		{"something else between them", [][]string{{begin}, report, oops, {end}}, true},
+		{"something else behind a report that is cut off", [][]string{{begin}, report[:3], {end}, oops}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			found := findTrouble(strings.Join(slices.Concat(test.console...), "\n"))
+			if (found != nil) != test.trouble {
+				t.Errorf("found %q", found)
+			}
+		})
 	}
 }

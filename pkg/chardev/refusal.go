@@ -18,7 +18,7 @@ const (
 	RefusedPE                       // persistence engine not loaded
 	RefusedNoDest                   // no such real server here (yet)
 	RefusedTableFull                // max_conns reached
-	RefusedNoMemory                 //
+	RefusedNoMemory                 // for a new connection
 	RefusedUnresolved               // needs a helper that is missing
 	Reasons                         // how many there are
 )
