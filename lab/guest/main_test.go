@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		fmt.Printf("modprobe: %v\n%s", err, out)
 		os.Exit(1)
 	}
-	os.Exit(max(m.Run(), leaks()))
+	os.Exit(max(m.Run(), leaks(), watched()))
 }
 
 // inGuest reports whether the machine booted with the lab's image, so that the
