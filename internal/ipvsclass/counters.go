@@ -12,10 +12,11 @@ type Count int
 
 // Counts.
 const (
-	Encoded Count = iota // connections put into bodies: news and walks
-	Bodies               // with connections in them
-	Decoded              // connections of peers
-	Writes               // calls of the device
+	Encoded  Count = iota // connections put into bodies: news and walks
+	Bodies                // with connections in them
+	Decoded               // connections of peers
+	Writes                // calls of the device
+	Filtered              // connections that are not to be sent
 	countsOfClass
 )
 
@@ -24,8 +25,7 @@ type Skip int
 
 // Reasons for a Skip.
 const (
-	SkipFiltered Skip = iota
-	SkipOnePacket
+	SkipOnePacket Skip = iota
 	SkipFamily
 	SkipState
 	SkipPersistenceEngine
@@ -68,8 +68,8 @@ type Counters struct {
 }
 
 var (
-	countNames   = [countsOfClass]string{"encoded", "bodies", "decoded", "writes"}
-	skipNames    = [skips]string{"filtered", "one_packet", "family", "state", "persistence_engine", "other", "malformed_record"}
+	countNames   = [countsOfClass]string{"encoded", "bodies", "decoded", "writes", "filtered"}
+	skipNames    = [skips]string{"one_packet", "family", "state", "persistence_engine", "other", "malformed_record"}
 	refusalNames = [refusals]string{
 		"truncated", "index", "varint", "reserved", "fwmark", "fields", "count", "other",
 		"unknown_field", "duplicate_field", "persistence_engine", "no_record", "malformed_record", "device", "missing",

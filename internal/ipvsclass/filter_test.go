@@ -87,7 +87,7 @@ func TestFilter(t *testing.T) {
 			if got := ports(all(t, begin(t, objects, cluster.All), room)); !slices.Equal(got, ports(want)) {
 				t.Errorf("a walk over %v, want %v", got, ports(want))
 			}
-			if n := o.Counters.Skipped.Value(ipvsclass.SkipFiltered); n != 2*uint64(kinds-len(want)) {
+			if n := o.Counters.Counts.Value(ipvsclass.Filtered); n != 2*uint64(kinds-len(want)) {
 				t.Errorf("%d counted", n)
 			}
 		})

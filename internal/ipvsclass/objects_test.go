@@ -334,6 +334,34 @@ func TestQueueOutlivesTheObjects(t *testing.T) {
 	}
 }
 
+func TestObjectsMayBeTheSecondReaderOfTheirQueue(t *testing.T) {
+	var module chardevtest.Module
+	share := ipvsdevice.NewShare(options(&module).Device)
+	first, second := options(&module), options(&module)
+	first.Device, second.Device = share.First, share.Second
+	one, other := openObjects(t, first), openObjects(t, second)
+	list := conns(20)
+	module.Queue(list...)
+	out := cluster.NewOutbox(room)
+	for _, objects := range []*ipvsclass.Objects{one, other} {
+		if r, err := objects.News(out); err != nil || r.Entries != len(list) {
+			t.Fatalf("News: %+v, %v", r, err)
+		}
+		if got := ports(taken(t, out)); !slices.Equal(got, ports(list)) {
+			t.Errorf("told %v", got)
+		}
+		if err := objects.Apply(advertise(t, list, 0), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := objects.Flush(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(module.Written()); n != 2*len(list) {
+		t.Errorf("%d written", n)
+	}
+}
+
 // asked is a device that counts how often it is asked.
 type asked struct {
 	ipvsdevice.Device
@@ -393,6 +421,16 @@ func TestSweepsFollowTheShortestTimeout(t *testing.T) {
 	}
 }
 
+// readOnly is a device that must not be written to.
+type readOnly struct{ ipvsdevice.Device }
+
+func (d readOnly) Attach(o chardev.AttachOptions) error {
+	if o.Mode == chardev.ModeInject {
+		return chardev.ErrPermission
+	}
+	return d.Device.Attach(o)
+}
+
 func TestOpenFails(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -416,6 +454,14 @@ func TestOpenFails(t *testing.T) {
 			}
 		})
 	}
+	t.Run("nothing can be written, and the queue is left", func(t *testing.T) {
+		var module chardevtest.Module
+		o := options(&module, func(d ipvsdevice.Device) ipvsdevice.Device { return readOnly{d} })
+		if _, err := ipvsclass.Open(o); !errors.Is(err, chardev.ErrPermission) {
+			t.Errorf("err = %v", err)
+		}
+		openObjects(t, options(&module))
+	})
 	t.Run("another daemon", func(t *testing.T) {
 		var module chardevtest.Module
 		openObjects(t, options(&module))

@@ -47,7 +47,7 @@ func (p *packer) load(batch *chardev.Batch) (read int, err error) {
 			kept++
 		}
 	}
-	p.counters.Skipped.Add(SkipFiltered, read-kept)
+	p.counters.Counts.Add(Filtered, read-kept)
 	p.left = p.order.Of(p.conns[:kept])
 	return read, batch.Err()
 }
