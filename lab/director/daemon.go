@@ -3,9 +3,11 @@ package director
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,10 +20,11 @@ import (
 
 // A Config is what differs between one daemon and the next.
 type Config struct {
-	SyncID int           // 0: 7
-	Period time.Duration // 0: 100 ms
-	Extra  string        // TOML tables that the fields above do not name; without [wire], version 1
-	Under  []string      // a program to run it under, such as strace with options
+	SyncID  int           // 0: 7
+	Period  time.Duration // 0: 100 ms
+	Version int           // of the protocol, 0: 2, with a key that all daemons of the lab have
+	Extra   string        // TOML tables that the fields above do not name, and none but [wire] that they do
+	Under   []string      // a program to run it under, such as strace with options
 }
 
 // DefaultPeriod is the period of a Config that names none.
@@ -49,11 +52,15 @@ const (
 func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), d.Name+".toml")
-	if err := os.WriteFile(path, []byte(c.Text()), 0o600); err != nil {
-		t.Fatal(err)
+	for file, text := range map[string]string{path: c.Text(), KeyFile: key} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	daemon := &Daemon{director: d, path: path, ended: make(chan struct{})}
-	argv := append(append([]string{}, c.Under...), image.Daemon, "--config", path)
+	// Of one machine, all would have the same number, and name.
+	argv := append(append([]string{}, c.Under...), image.Daemon, "--config", path,
+		"--wire-sender-id", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(d.Name))), 10), "--wire-name", d.Name)
 	daemon.command = exec.Command(argv[0], argv[1:]...)
 	daemon.command.Stdout, daemon.command.Stderr = daemon, daemon
 	if err := d.Start(daemon.command); err != nil {
@@ -83,12 +90,21 @@ func (c Config) Text() string {
 	if c.Period == 0 {
 		c.Period = DefaultPeriod
 	}
-	if !strings.Contains(c.Extra, "[wire]") {
-		c.Extra += "\n[wire]\nversion = 1"
+	if c.Version == 0 {
+		c.Version = 2
 	}
-	return fmt.Sprintf("sync_id = %d\n[device]\nperiod = %q\n[multicast]\ninterface = %q\n%s\n",
-		c.SyncID, c.Period.String(), SyncLink, c.Extra)
+	wire := fmt.Sprintf("[wire]\nversion = %d\nkey_file = %q\n", c.Version, KeyFile)
+	if strings.Contains(c.Extra, "[wire]") {
+		wire = ""
+	}
+	return fmt.Sprintf("sync_id = %d\n[device]\nperiod = %q\n[multicast]\ninterface = %q\n%s%s\n",
+		c.SyncID, c.Period.String(), SyncLink, wire, c.Extra)
 }
+
+// KeyFile has the key that daemons of the lab share.
+const KeyFile = "/run/ssyncp-key"
+
+const key = "ssyncp-key-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
 
 func (d *Daemon) await(t testing.TB) {
 	t.Helper()

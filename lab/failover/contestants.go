@@ -71,18 +71,28 @@ func startKernelSync(ctx context.Context, a, b *vm.Guest) error {
 	return master.run(ctx, a, "start the master daemon")
 }
 
-// configuration leaves everything at its default that has one.
-var configuration = fmt.Sprintf("sync_id = %d\nwire.version = 1\n[multicast]\ninterface = %q\n", syncID, syncCard)
+// configuration leaves everything at its default that has one, but for who a
+// director is: guests are machines without an identity.
+func configuration(number int) string {
+	return fmt.Sprintf("sync_id = %d\nwire.sender_id = %d\n[multicast]\ninterface = %q\n", syncID, number, syncCard)
+}
+
+// key is what `ssyncpd keygen` would make, on both.
+const key = "ssyncp-key-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 func startSSYNCP(ctx context.Context, a, b *vm.Guest) error {
 	const path = "/etc/ssyncp/ssyncpd.toml"
-	for _, director := range []*vm.Guest{b, a} {
+	for i, director := range []*vm.Guest{b, a} {
 		s := newScript()
 		s.say("insmod %s", image.Module)
-		s.say("mkdir -p /etc/ssyncp; cat >%s <<'END'\n%sEND", path, configuration)
+		s.say("mkdir -p /etc/ssyncp; cat >%s <<'END'\n%sEND", path, configuration(i+1))
+		s.say("(umask 077; echo %s >/etc/ssyncp/key)", key)
 		s.say("%s --config %s </dev/null >/run/ssyncpd.log 2>&1 &", image.Daemon, path)
 		s.say("echo $! >/run/ssyncpd.pid")
 		s.await("device is open", "/run/ssyncpd.log")
+		if i == 1 {
+			s.await("peer is there", "/run/ssyncpd.log")
+		}
 		if err := s.run(ctx, director, "start ssyncpd"); err != nil {
 			return errors.Join(err, ssyncpdRuns(ctx, director))
 		}
