@@ -49,6 +49,8 @@ var commands = []command{
 	{"run", "", "synchronize connections until SIGTERM (the default)", false, run},
 	{"check-config", "", "validate the configuration, and the key files of version 2, and exit", false, checkConfig},
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
+	{"status", "", "show how the running daemon and its peers are", true, status},
+	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
 	{"dump", "", "show this director's connections, as the kernel module has them", true, dump},
 	{"stats", "", "show the kernel module's counters", true, stats},
 }
@@ -61,7 +63,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	inv.flags.SortFlags = false
 	inv.flags.Usage = func() {}
 	config.Flags(inv.flags)
-	inv.flags.BoolVar(&inv.json, "json", false, "dump, stats: JSON instead of text")
+	inv.flags.BoolVar(&inv.json, "json", false, "status, dump, stats: JSON instead of text")
 	showVersion := inv.flags.Bool("version", false, "show the version and exit")
 
 	err := inv.flags.Parse(args)
@@ -93,7 +95,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	case inv.flags.NArg() > limit:
 		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
-		return inv.misused("--json is for dump and stats")
+		return inv.misused("--json is for status, dump and stats")
 	}
 	if err := chosen.run(inv); err != nil {
 		for line := range strings.Lines(err.Error()) {

@@ -24,6 +24,7 @@ type Config struct {
 	Links     []Link // in use: those of [[links]], or the one of [multicast]
 	Wire      Wire
 	Filter    Filter
+	Admin     Admin
 	Log       Log
 }
 
@@ -41,6 +42,22 @@ type Multicast struct {
 	MaxPPS    int        // adverts a second, news and snapshots together
 }
 
+// Admin is how operators reach the running daemon.
+type Admin struct {
+	Socket string // "" for none
+}
+
+// DefaultSocket is in the directory that the systemd unit makes.
+const DefaultSocket = "/run/ssyncp/ssyncpd.sock"
+
+// Required reports whether a daemon that cannot have its socket is not to
+// start: where somebody chose the path, most likely something depends on it.
+// The default is only a service to people. Connections matter more than that:
+// a second daemon on the host, or one without a writable /run, goes on without.
+// What counts is the path and not where it was set, as the sample file has the
+// default, too.
+func (a Admin) Required() bool { return a.Socket != "" && a.Socket != DefaultSocket }
+
 // Log is what goes to standard error.
 type Log struct {
 	Level slog.Level
@@ -52,6 +69,8 @@ const (
 	PeriodMax = 10 * time.Second
 	MaxPPSMax = 1000000
 	ttl       = 255
+
+	socketMax = 107 // bytes of the path of a unix socket
 )
 
 // Reload returns what a running daemon takes over from next: period, pace, log
@@ -81,6 +100,7 @@ func (c Config) Reload(next Config) (running Config, restart []string) {
 	for _, key := range c.Filter.differences(next.Filter) {
 		differs(key, true)
 	}
+	differs("admin.socket", c.Admin != next.Admin)
 
 	running = c
 	running.Device.Period = next.Device.Period

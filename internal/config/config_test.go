@@ -60,7 +60,8 @@ func TestDefaults(t *testing.T) {
 			Version: 2, Auth: config.AuthPSK, KeyFile: "/etc/ssyncp/key",
 			JoinTimeout: 5 * time.Second, RingBytes: 4194304,
 		},
-		Log: config.Log{Level: slog.LevelInfo},
+		Admin: config.Admin{Socket: "/run/ssyncp/ssyncpd.sock"},
+		Log:   config.Log{Level: slog.LevelInfo},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -96,6 +97,8 @@ protocols = ["tcp", "sctp"]
 services = ["192.0.2.80:80", "[2001:db8::80]:0", "fwmark:5"]
 states = ["ESTABLISHED", "C-ECHOED"]
 templates_only = true
+[admin]
+socket = "/run/other.sock"
 [log]
 level = "debug"
 `)
@@ -123,7 +126,8 @@ level = "debug"
 			States:        []string{"ESTABLISHED", "C-ECHOED"},
 			TemplatesOnly: true,
 		},
-		Log: config.Log{Level: slog.LevelDebug},
+		Admin: config.Admin{Socket: "/run/other.sock"},
+		Log:   config.Log{Level: slog.LevelDebug},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -173,6 +177,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		{"filter.services", "SSYNCP_FILTER_SERVICES=192.0.2.80:80,fwmark:5", "--filter-services=192.0.2.80:80,fwmark:5"},
 		{"filter.states", "SSYNCP_FILTER_STATES=established,UDP", "--filter-states=established,UDP"},
 		{"filter.templates_only", "SSYNCP_FILTER_TEMPLATES_ONLY=true", "--filter-templates-only=true"},
+		{"admin.socket", "SSYNCP_ADMIN_SOCKET=/run/x.sock", "--admin-socket=/run/x.sock"},
 		{"log.level", "SSYNCP_LOG_LEVEL=warn", "--log-level=warn"},
 	}
 	want := config.Config{
@@ -192,7 +197,8 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 			States:        []string{"ESTABLISHED", "UDP"},
 			TemplatesOnly: true,
 		},
-		Log: config.Log{Level: slog.LevelWarn},
+		Admin: config.Admin{Socket: "/run/x.sock"},
+		Log:   config.Log{Level: slog.LevelWarn},
 	}
 	t.Run("flags", func(t *testing.T) {
 		var args []string
@@ -251,6 +257,9 @@ func TestRefused(t *testing.T) {
 		{"pace 0", "[multicast]\nmax_pps = 0", "multicast.max_pps", int64(0), "1 to 1000000"},
 		{"pace a text", "[multicast]\nmax_pps = 'all'", "multicast.max_pps", "all", "not a whole number"},
 		{"version 3", "[wire]\nversion = 3", "wire.version", int64(3), "must be 1 to 2"},
+		{"relative admin socket", "[admin]\nsocket = 'ssyncpd.sock'", "admin.socket", "ssyncpd.sock", "absolute"},
+		{"admin socket a truth value", "[admin]\nsocket = false", "admin.socket", false, "absolute"},
+		{"admin socket too long", "[admin]\nsocket = '/" + strings.Repeat("s", 107) + "'", "admin.socket", "/" + strings.Repeat("s", 107), "at most 107 bytes"},
 		{"level", "[log]\nlevel = 'chatty'", "log.level", "chatty", "debug, info, warn or error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -330,6 +339,56 @@ func TestLoadDeviceNeedsNoMoreThanTheDevice(t *testing.T) {
 	}
 }
 
+func TestAdminSocketIsFoundWhateverElseIsWrong(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "broken.toml")
+	if err := os.WriteFile(broken, []byte("[admin\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args string
+		want string // "": refused
+	}{
+		{"no configuration", "", config.DefaultSocket},
+		{"a wrong key", "--sync-id=300 --admin-socket=/run/x.sock", "/run/x.sock"},
+		{"named beside a broken file", "--config=" + broken + " --admin-socket=/run/x.sock", "/run/x.sock"},
+		{"a broken file", "--config=" + broken, ""},
+		{"a relative path", "--admin-socket=x.sock", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := config.LoadAdmin(flags(t, strings.Fields(tt.args)...))
+			if got.Socket != tt.want || (err == nil) != (tt.want != "") {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		got, err := config.LoadAdmin(flags(t, "--admin-socket="))
+		if err != nil || got.Socket != "" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
+func TestAdminSocketIsRequiredWhereSomebodyChoseIt(t *testing.T) {
+	for _, tt := range []struct {
+		socket string
+		want   bool
+	}{
+		{config.DefaultSocket, false},
+		{"", false},
+		{"/run/ssyncp/blue.sock", true},
+	} {
+		c, _, err := load(t, minimal+"[admin]\nsocket = '"+tt.socket+"'\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Admin.Required(); got != tt.want {
+			t.Errorf("%q: %v", tt.socket, got)
+		}
+	}
+}
+
 func TestReloadTakesOverWhatItCanAndNamesTheRest(t *testing.T) {
 	running, _, err := load(t, minimal)
 	if err != nil {
@@ -344,6 +403,8 @@ period = "1s"
 interface = "eth2"
 group = "239.0.0.1"
 max_pps = 5
+[admin]
+socket = ""
 [log]
 level = "debug"
 `)
@@ -356,7 +417,7 @@ level = "debug"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group" {
+	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket" {
 		t.Errorf("restart = %q", names)
 	}
 	if _, restart := running.Reload(running); restart != nil {

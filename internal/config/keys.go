@@ -38,6 +38,7 @@ var keys = []key{
 	{"filter.services", "", "list", "version 2: send only these, such as 192.0.2.80:80,fwmark:5"},
 	{"filter.states", "", "list", "version 2: send connections only in these states, such as ESTABLISHED,UDP"},
 	{"filter.templates_only", false, "true|false", "version 2: send templates, no connections"},
+	{"admin.socket", DefaultSocket, "path", "unix socket of status and resync, none if empty; each daemon on a host needs its own"},
 	{"log.level", "info", "level", "debug, info, warn or error"},
 }
 

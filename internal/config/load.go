@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ type document struct {
 		States        any `mapstructure:"states"`
 		TemplatesOnly any `mapstructure:"templates_only"`
 	} `mapstructure:"filter"`
+	Admin struct {
+		Socket any `mapstructure:"socket"`
+	} `mapstructure:"admin"`
 	Log struct {
 		Level any `mapstructure:"level"`
 	} `mapstructure:"log"`
@@ -76,6 +80,17 @@ func LoadDevice(flags *pflag.FlagSet) (Device, error) {
 func LoadKeyFile(flags *pflag.FlagSet) (string, error) {
 	cfg, err := loadFor(flags, "wire.key_file")
 	return cfg.Wire.KeyFile, err
+}
+
+// LoadAdmin is Load for what talks to a running daemon. Somebody who names the
+// socket needs no configuration: it may be broken since the daemon started, or
+// not be theirs to read.
+func LoadAdmin(flags *pflag.FlagSet) (Admin, error) {
+	if flag := flags.Lookup("admin-socket"); flag != nil && flag.Changed && filepath.IsAbs(flag.Value.String()) {
+		return Admin{Socket: flag.Value.String()}, nil
+	}
+	cfg, err := loadFor(flags, "admin.socket")
+	return cfg.Admin, err
 }
 
 // loadFor fails only where the file, or that key, is wrong.

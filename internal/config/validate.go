@@ -33,6 +33,7 @@ func (p *problems) config(doc document) Config {
 		c.Links = []Link{{Interface: c.Multicast.Interface, Group: c.Multicast.Group, TTL: c.Multicast.TTL}}
 	}
 	c.Filter = p.filter(doc)
+	c.Admin = Admin{Socket: p.socket(doc.Admin.Socket)}
 	c.Log = Log{Level: p.level(doc.Log.Level)}
 	p.version(c, linksGiven)
 	return c
@@ -123,6 +124,19 @@ func (p *problems) path(key string, value any, such string) string {
 	s, ok := value.(string)
 	if !ok || !filepath.IsAbs(s) {
 		p.add(key, value, `not an absolute path: write %q`, such)
+	}
+	return s
+}
+
+func (p *problems) socket(value any) string {
+	const key = "admin.socket"
+	if value == "" {
+		return ""
+	}
+	before := len(p.list)
+	s := p.path(key, value, DefaultSocket)
+	if len(p.list) == before && len(s) > socketMax {
+		p.add(key, value, "too long: the path of a socket is at most %d bytes", socketMax)
 	}
 	return s
 }

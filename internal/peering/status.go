@@ -8,6 +8,8 @@ import (
 
 // Status is what people are shown.
 type Status struct {
+	Self     block.Peer
+	Name     string
 	State    block.State
 	Missing  int    // entries refused for lack of a service
 	Sequence uint64 // of our adverts
@@ -35,7 +37,7 @@ type PeerStatus struct {
 
 // Status returns a copy.
 func (n *Node) Status() Status {
-	s := Status{State: n.join.state, Missing: n.join.missing, Sequence: n.sequence}
+	s := Status{Self: n.cfg.Self, Name: n.cfg.Name, State: n.join.state, Missing: n.join.missing, Sequence: n.sequence}
 	for _, p := range n.peers.all {
 		status := PeerStatus{
 			Peer: p.id, Name: p.Name(), Origin: p.origin, Proven: p.proven, Lost: p.lost, Twin: p.twin,

@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ClientTimeout is how long a client waits for an answer.
+const ClientTimeout = 5 * time.Second
+
+// maxAnswer is more than the status of 64 peers.
+const maxAnswer = 1 << 20
+
+// Client asks a running daemon.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// NewClient returns a client that connects when it asks.
+func NewClient(path string) *Client {
+	return &Client{path: path, http: http.Client{
+		Timeout: ClientTimeout,
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", path)
+			},
+			DisableKeepAlives: true,
+		},
+	}}
+}
+
+// Status asks for the daemon's status.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	err = c.ask(ctx, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
+}
+
+// Resync has the daemon ask a peer for what it owns, or all where peer is "".
+func (c *Client) Resync(ctx context.Context, peer string) (done Resynced, err error) {
+	err = c.ask(ctx, http.MethodPost, "/v1/resync", ResyncRequest{Peer: peer}, &done)
+	return done, err
+}
+
+// ask sends a document, or nothing where it is nil, and reads the answer.
+func (c *Client) ask(ctx context.Context, method, resource string, document, answer any) error {
+	var body bytes.Buffer
+	if document != nil {
+		if err := json.NewEncoder(&body).Encode(document); err != nil {
+			return err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://ssyncpd"+resource, &body)
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return c.unanswered(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return c.unanswered(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		var failure Failure
+		if json.Unmarshal(text, &failure) != nil || failure.Error == "" {
+			return fmt.Errorf("admin socket %s: %w: %s to %s %s: is that daemon older than this command?", c.path, ErrAnswer, response.Status, method, resource)
+		}
+		return fmt.Errorf("%w: %s", ErrRefused, failure.Error)
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("admin socket %s: %w: %w", c.path, ErrAnswer, err)
+	}
+	return nil
+}
+
+// unanswered says why there is no answer, and what to do.
+func (c *Client) unanswered(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("admin socket %s: %w: is ssyncpd running? (systemctl status ssyncpd) Its log says where its socket is; --admin-socket names another one here",
+			c.path, ErrAbsent)
+	case errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("admin socket %s: %w: the ssyncpd that made it is gone: systemctl status ssyncpd says why", c.path, ErrDead)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("admin socket %s: %w for user %d: be root, or the user that ssyncpd runs as", c.path, ErrPermission, os.Geteuid())
+	case os.IsTimeout(err), errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("admin socket %s: %w (%v): ssyncpd is stopped, hangs or is overloaded: its log may say why", c.path, ErrTimeout, ClientTimeout)
+	}
+	return fmt.Errorf("admin socket %s: %w: %w", c.path, ErrAnswer, err)
+}

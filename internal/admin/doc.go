@@ -1,0 +1,10 @@
+// Package admin is how an operator talks to a running ssyncpd: a [Server] in the
+// daemon, a [Client] in its commands, and between them JSON over HTTP on a unix
+// socket:
+//
+//	GET  /v1/status    a [Status]
+//	POST /v1/resync    a [ResyncRequest], answered by a [Resynced]
+//
+// Whatever else is answered is a [Failure]. Root and the daemon's own user may
+// ask: the socket is theirs alone, and who connects is looked at as well.
+package admin

@@ -1,0 +1,256 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ssyncp/ssyncp/internal/counters"
+	"github.com/ssyncp/ssyncp/internal/peering"
+)
+
+// What a client may take of the daemon. The last of the times is less than what
+// Client waits for, so that it is told.
+const (
+	maxHeader     = 4 << 10
+	maxBody       = 4 << 10
+	readTimeout   = 2 * time.Second // a request
+	writeTimeout  = 10 * time.Second
+	stopTimeout   = time.Second
+	answerTimeout = 3 * time.Second // the director's
+)
+
+// Director is what is asked: *cluster.Director.
+type Director interface {
+	Status(ctx context.Context) (peering.Status, error)
+	// Resync returns how many peers will be asked; sender ID 0 is all.
+	Resync(ctx context.Context, sender uint32) (asked int, err error)
+}
+
+// Parts are what answers are made from.
+type Parts struct {
+	Version  string // of the program
+	Protocol int
+	SyncID   uint8
+	Director Director // nil with version 1
+	// Counters returns all groups, and those that ought to stay where they
+	// are.
+	Counters func() (all, troubles []counters.Group)
+	Log      *slog.Logger
+}
+
+// Count is what a server does.
+type Count int
+
+// Counts of a server.
+const (
+	Requests     Count = iota
+	RefusedUsers       // requests of somebody who may not ask
+	Failures           // requests that were answered by a Failure
+	countsOfServer
+)
+
+var countNames = [countsOfServer]string{"requests", "refused_users", "failures"}
+
+// Server answers requests on a socket.
+type Server struct {
+	path     string
+	lock     *os.File
+	listener *listener
+	counts   *counters.Set[Count]
+	closing  sync.Once
+}
+
+// Path returns that of the socket.
+func (s *Server) Path() string { return s.path }
+
+// Counters returns the server's own.
+func (s *Server) Counters() counters.Group { return s.counts }
+
+// Close removes the socket. Serve does it, too.
+func (s *Server) Close() {
+	s.closing.Do(func() {
+		s.listener.Close()
+		os.Remove(s.lock.Name())
+		s.lock.Close()
+	})
+}
+
+// Serve answers until ctx is done, and removes the socket.
+func (s *Server) Serve(ctx context.Context, parts Parts) error {
+	defer s.Close()
+	h := &handlers{Parts: parts, counts: s.counts}
+	server := &http.Server{
+		Handler:           h.handler(),
+		ReadHeaderTimeout: readTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(parts.Log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connectionKey{}, c)
+		},
+	}
+	// A connection is for one request: there is nothing to wait for behind it.
+	server.SetKeepAlivesEnabled(false)
+
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("admin socket %s: %w", s.path, err)
+	case <-ctx.Done():
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if server.Shutdown(limited) != nil {
+		server.Close()
+	}
+	<-served
+	return nil
+}
+
+// connectionKey is where a request has its *connection.
+type connectionKey struct{}
+
+// handlers answer.
+type handlers struct {
+	Parts
+	counts *counters.Set[Count]
+}
+
+func (h *handlers) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", h.status)
+	mux.HandleFunc("POST /v1/resync", h.resync)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.counts.Add(Requests, 1)
+		if c := r.Context().Value(connectionKey{}).(*connection); c.refused != nil {
+			h.counts.Add(RefusedUsers, 1)
+			h.fail(w, c.refused)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+		defer cancel()
+		mux.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func (h *handlers) status(w http.ResponseWriter, r *http.Request) {
+	s := Status{Version: h.Version, Protocol: h.Protocol, SyncID: h.SyncID}
+	if h.Director != nil {
+		status, err := h.Director.Status(r.Context())
+		if err != nil {
+			h.fail(w, err)
+			return
+		}
+		s.Membership = membership(status, time.Now())
+	}
+	s.Counters, s.Troubles = values(h.Counters())
+	answer(w, http.StatusOK, s)
+}
+
+func (h *handlers) resync(w http.ResponseWriter, r *http.Request) {
+	done, err := h.resynced(w, r)
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	whom := "all"
+	if done.Peer != nil {
+		whom = done.Peer.String()
+	}
+	h.Log.Info("a resync was asked for", "peer", whom, "asked", done.Asked,
+		"process", r.Context().Value(connectionKey{}).(*connection).process)
+	answer(w, http.StatusOK, done)
+}
+
+func (h *handlers) resynced(w http.ResponseWriter, r *http.Request) (done Resynced, err error) {
+	if h.Director == nil {
+		return done, ErrVersion1
+	}
+	request, err := readRequest(w, r)
+	if err != nil {
+		return done, err
+	}
+	status, err := h.Director.Status(r.Context())
+	if err != nil {
+		return done, err
+	}
+	var sender uint32
+	if request.Peer != "" {
+		chosen, err := choose(status.Peers, request.Peer)
+		if err != nil {
+			return done, err
+		}
+		name := peerName(chosen)
+		sender, done.Peer = chosen.Peer.Sender, &name
+	}
+	if done.Asked, err = h.Director.Resync(r.Context(), sender); err == nil && done.Asked == 0 {
+		err = nobody(status.Peers, sender)
+	}
+	return done, err
+}
+
+// readRequest takes nothing that it does not know: a peer that is named in the
+// wrong place must not become a resync of all.
+func readRequest(w http.ResponseWriter, r *http.Request) (request ResyncRequest, err error) {
+	if r.URL.RawQuery != "" {
+		return request, fmt.Errorf("%w: a query (%q): name the peer in the body, as {\"peer\": \"lb2\"}", ErrRequest, r.URL.RawQuery)
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	err = d.Decode(&request)
+	if err == io.EOF {
+		return request, nil // no body
+	}
+	if err == nil {
+		if _, err = d.Token(); err == io.EOF {
+			return request, nil
+		}
+		err = errors.New("something behind it")
+	}
+	return request, fmt.Errorf("%w: %w: the body is such as {\"peer\": \"lb2\"}, or empty for all", ErrRequest, err)
+}
+
+// codes of errors; what is not here is that the director does not answer.
+var codes = []struct {
+	err  error
+	code int
+}{
+	{ErrUser, http.StatusForbidden},
+	{ErrVersion1, http.StatusNotImplemented},
+	{ErrRequest, http.StatusBadRequest},
+	{ErrUnknown, http.StatusNotFound},
+	{ErrSeveral, http.StatusConflict},
+	{ErrNobody, http.StatusConflict},
+}
+
+func (h *handlers) fail(w http.ResponseWriter, err error) {
+	h.counts.Add(Failures, 1)
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			answer(w, c.code, Failure{Error: err.Error()})
+			return
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("the daemon is there, but its director did not answer within %v: it starts, or is overloaded", answerTimeout)
+	}
+	answer(w, http.StatusServiceUnavailable, Failure{Error: err.Error()})
+}
+
+// answer writes a document. Where that fails, nobody is there any more.
+func answer(w http.ResponseWriter, code int, document any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(document)
+}

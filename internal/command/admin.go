@@ -1,0 +1,60 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/ssyncp/ssyncp/internal/admin"
+	"github.com/ssyncp/ssyncp/internal/config"
+)
+
+// ErrNoSocket says that there is no way to the daemon.
+var ErrNoSocket = errors.New(`admin.socket is "", so that ssyncpd has no socket: set it and restart ssyncpd, or name one with --admin-socket`)
+
+// connect returns a client of the running daemon.
+func connect(inv *invocation) (*admin.Client, error) {
+	a, err := config.LoadAdmin(inv.flags)
+	if err != nil {
+		return nil, err
+	}
+	if a.Socket == "" {
+		return nil, ErrNoSocket
+	}
+	return admin.NewClient(a.Socket), nil
+}
+
+// status shows how the running daemon is.
+func status(inv *invocation) error {
+	client, err := connect(inv)
+	if err != nil {
+		return err
+	}
+	s, err := client.Status(context.Background())
+	if err != nil {
+		return err
+	}
+	if inv.json {
+		return json.NewEncoder(inv.stdout).Encode(s)
+	}
+	_, err = inv.stdout.Write(appendStatus(nil, &s))
+	return err
+}
+
+// resync has the running daemon take a snapshot of what peers own.
+func resync(inv *invocation) error {
+	client, err := connect(inv)
+	if err != nil {
+		return err
+	}
+	done, err := client.Resync(context.Background(), inv.argument)
+	if err != nil {
+		return err
+	}
+	if done.Peer != nil {
+		fmt.Fprintf(inv.stdout, "%v: ", *done.Peer)
+	}
+	fmt.Fprintf(inv.stdout, "%s will be asked for what is owned there; ssyncpd status shows how it goes on\n", plural(done.Asked, "peer"))
+	return nil
+}

@@ -1,0 +1,137 @@
+package command
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ssyncp/ssyncp/internal/admin"
+)
+
+// remarks say what a state means, where its name does not.
+var remarks = map[string]string{
+	"joining":        "it takes over what peers know, and is not to become master yet",
+	"synced (alone)": "no peer was heard of when it started, and none has been since",
+}
+
+// appendStatus writes a status for people: the state first, then the peers,
+// then what went wrong since the start.
+func appendStatus(dst []byte, s *admin.Status) []byte {
+	out := bytes.NewBuffer(dst)
+	if s.Membership != nil {
+		writeState(out, s)
+		writePeers(out, s.Peers)
+	} else {
+		fmt.Fprintf(out, "running: version %d of the protocol knows neither states nor peers\n", s.Protocol)
+		fmt.Fprintf(out, "sync ID %d, ssyncpd %s\n", s.SyncID, s.Version)
+	}
+	writeTroubles(out, s)
+	return out.Bytes()
+}
+
+func writeState(out *bytes.Buffer, s *admin.Status) {
+	remark := remarks[s.State]
+	if s.Missing > 0 {
+		remark = fmt.Sprintf("%d entries were refused, as their service is not configured here (ipvsadm -ln)", s.Missing)
+	}
+	if remark != "" {
+		remark = ": " + remark
+	}
+	fmt.Fprintf(out, "%s%s\n", s.State, remark)
+	fmt.Fprintf(out, "%s (%s), sync ID %d, protocol version %d, ssyncpd %s\n", s.Name, s.SenderID, s.SyncID, s.Protocol, s.Version)
+	fmt.Fprintf(out, "last sequence %d", s.Sequence)
+	if s.Taking != nil {
+		fmt.Fprintf(out, ", takes a snapshot of %v", *s.Taking)
+	}
+	if s.Serving > 0 {
+		fmt.Fprintf(out, ", serves %s", plural(s.Serving, "snapshot"))
+	}
+	fmt.Fprintln(out)
+}
+
+func writePeers(out *bytes.Buffer, peers []admin.Peer) {
+	if len(peers) == 0 {
+		fmt.Fprint(out, "\nno peers\n")
+		return
+	}
+	fmt.Fprintln(out)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "PEER\tNAME\tADDRESS\tSTATE\tHEARD\tENTRIES\tSEQUENCE\tMISSING\tLINKS")
+	for _, p := range peers {
+		name := p.Name
+		if name == "" {
+			name = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", p.SenderID, name, p.Address, condition(p), ago(p.Heard),
+			p.Entries, p.Sequence, p.Missing, links(p))
+	}
+	table.Flush()
+}
+
+// condition is a peer's state and what there is to say about it.
+func condition(p admin.Peer) string {
+	text := p.Condition()
+	if p.Twin {
+		text += ", twin"
+	}
+	if p.Resync {
+		text += ", resync"
+	}
+	return text
+}
+
+// links are those that a peer is heard on, and for how long it was not on
+// those that fell behind the others.
+func links(p admin.Peer) string {
+	list := make([]string, len(p.Links))
+	for i, l := range p.Links {
+		list[i] = fmt.Sprintf("%d: %s", l.Link, ago(l.Heard))
+	}
+	return strings.Join(list, ", ")
+}
+
+// writeTroubles lists what was dropped, refused or failed, by reason.
+func writeTroubles(out *bytes.Buffer, s *admin.Status) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	none := true
+	for _, group := range s.Troubles {
+		values := s.Counters[group]
+		var names []string
+		for name, value := range values {
+			if value > 0 {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			if none {
+				fmt.Fprint(out, "\nDropped, refused or failed since the start:\n")
+				none = false
+			}
+			fmt.Fprintf(table, "  %s\t%s\t%d\n", group, name, values[name])
+		}
+	}
+	table.Flush()
+	if none {
+		fmt.Fprint(out, "\nNothing was dropped, refused or failed since the start.\n")
+	}
+}
+
+// ago is a time that people compare at a glance.
+func ago(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
