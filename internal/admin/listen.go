@@ -49,7 +49,8 @@ func Listen(path string) (*Server, error) {
 	}
 	return &Server{
 		path: path, lock: lock, listener: newListener(inner),
-		counts: counters.New[Count]("admin", countNames[:]...),
+		counts:  counters.New[Count]("admin", countNames[:]...),
+		refused: counters.New[Refusal]("admin_refused", refusalNames[:]...),
 	}, nil
 }
 
@@ -76,7 +77,7 @@ func private(_, _ string, c syscall.RawConn) error {
 }
 
 func unusable(path string, err error) error {
-	return fmt.Errorf("admin socket %s: %w: %w: the unit's RuntimeDirectory= makes %s; otherwise make it, or set admin.socket to another path, or to \"\" for none",
+	return fmt.Errorf("admin socket %s: %w: %w: the systemd unit makes %s, writable (RuntimeDirectory=); without the unit do so, or set admin.socket to another path, or to \"\" for none",
 		path, ErrDirectory, err, filepath.Dir(path))
 }
 

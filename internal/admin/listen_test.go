@@ -90,9 +90,12 @@ func TestOtherUsersAreRefused(t *testing.T) {
 	if out := as(t, other, path); !strings.Contains(out, "refused: user 54321: another user than root and the daemon's: be root or user 0") {
 		t.Errorf("another user, with an open mode: %s", out)
 	}
-	for name, value := range server.Counters().All() {
-		if want := map[string]uint64{"requests": 2, "refused_users": 1, "failures": 1}[name]; value != want {
-			t.Errorf("%s: %d, want %d", name, value, want)
+	all, _ := server.Counters()
+	for _, group := range all {
+		for name, value := range group.All() {
+			if want := map[string]uint64{"requests": 2, "failures": 1, "users": 1}[name]; value != want {
+				t.Errorf("%s: %d, want %d", name, value, want)
+			}
 		}
 	}
 }
@@ -123,7 +126,7 @@ func TestSocketsThatCannotBe(t *testing.T) {
 		want    error
 		text    string // part of it
 	}{
-		{"no directory", func(*testing.T, string) {}, "/none/ssyncpd.sock", admin.ErrDirectory, "no such file or directory: the unit's RuntimeDirectory= makes "},
+		{"no directory", func(*testing.T, string) {}, "/none/ssyncpd.sock", admin.ErrDirectory, "no such file or directory: the systemd unit makes "},
 		{"a file for a directory", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				t.Fatal(err)

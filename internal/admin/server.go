@@ -52,13 +52,24 @@ type Count int
 
 // Counts of a server.
 const (
-	Requests     Count = iota
-	RefusedUsers       // requests of somebody who may not ask
-	Failures           // requests that were answered by a Failure
+	Requests Count = iota
+	Failures       // of these, those that were answered by a Failure
 	countsOfServer
 )
 
-var countNames = [countsOfServer]string{"requests", "refused_users", "failures"}
+// Refusal is why a connection is of no use.
+type Refusal int
+
+// Refusals of a server.
+const (
+	RefusedUsers Refusal = iota // that may not ask
+	refusals
+)
+
+var (
+	countNames   = [countsOfServer]string{"requests", "failures"}
+	refusalNames = [refusals]string{"users"}
+)
 
 // Server answers requests on a socket.
 type Server struct {
@@ -66,14 +77,18 @@ type Server struct {
 	lock     *os.File
 	listener *listener
 	counts   *counters.Set[Count]
+	refused  *counters.Set[Refusal]
 	closing  sync.Once
 }
 
 // Path returns that of the socket.
 func (s *Server) Path() string { return s.path }
 
-// Counters returns the server's own.
-func (s *Server) Counters() counters.Group { return s.counts }
+// Counters returns the server's own groups, and those that ought to stay where
+// they are.
+func (s *Server) Counters() (all, troubles []counters.Group) {
+	return []counters.Group{s.counts, s.refused}, []counters.Group{s.refused}
+}
 
 // Close removes the socket. Serve does it, too.
 func (s *Server) Close() {
@@ -87,7 +102,7 @@ func (s *Server) Close() {
 // Serve answers until ctx is done, and removes the socket.
 func (s *Server) Serve(ctx context.Context, parts Parts) error {
 	defer s.Close()
-	h := &handlers{Parts: parts, counts: s.counts}
+	h := &handlers{Parts: parts, counts: s.counts, refused: s.refused}
 	server := &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: readTimeout,
@@ -124,7 +139,8 @@ type connectionKey struct{}
 // handlers answer.
 type handlers struct {
 	Parts
-	counts *counters.Set[Count]
+	counts  *counters.Set[Count]
+	refused *counters.Set[Refusal]
 }
 
 func (h *handlers) handler() http.Handler {
@@ -134,7 +150,7 @@ func (h *handlers) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.counts.Add(Requests, 1)
 		if c := r.Context().Value(connectionKey{}).(*connection); c.refused != nil {
-			h.counts.Add(RefusedUsers, 1)
+			h.refused.Add(RefusedUsers, 1)
 			h.fail(w, c.refused)
 			return
 		}

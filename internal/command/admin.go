@@ -52,9 +52,13 @@ func resync(inv *invocation) error {
 	if err != nil {
 		return err
 	}
+	whom, what := plural(done.Asked, "peer"), "it owns"
 	if done.Peer != nil {
-		fmt.Fprintf(inv.stdout, "%v: ", *done.Peer)
+		whom += ", " + done.Peer.String() + ","
 	}
-	fmt.Fprintf(inv.stdout, "%s will be asked for what is owned there; ssyncpd status shows how it goes on\n", plural(done.Asked, "peer"))
+	if done.Asked > 1 {
+		what = "they own"
+	}
+	fmt.Fprintf(inv.stdout, "%s will be asked for what %s; `ssyncpd status` shows how it goes on\n", whom, what)
 	return nil
 }

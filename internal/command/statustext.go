@@ -83,9 +83,11 @@ func condition(p admin.Peer) string {
 	return text
 }
 
-// links are those that a peer is heard on, and for how long it was not on
-// those that fell behind the others.
+// links are those that a peer was heard on, and how long ago.
 func links(p admin.Peer) string {
+	if len(p.Links) == 0 {
+		return "-"
+	}
 	list := make([]string, len(p.Links))
 	for i, l := range p.Links {
 		list[i] = fmt.Sprintf("%d: %s", l.Link, ago(l.Heard))
