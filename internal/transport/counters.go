@@ -40,17 +40,30 @@ var countNames = [countsOfLink]string{"datagrams", "bytes", "calls"}
 // PeerError is why one peer is not reached by unicast.
 type PeerError int
 
-// The kinds of errors.
+// The kinds of errors: those that this host finds, and those that come by ICMP,
+// which nobody answers for.
 const (
-	PeerNoRoute  PeerError = iota // no route, or nobody answers for the address
+	PeerNoRoute  PeerError = iota // this host has none
 	PeerTooLarge                  // more than fits one packet
 	PeerFirewall                  // dropped by a rule of this host
 	PeerQueue                     // this host's queue was full
+
+	PeerNetUnreachable
+	PeerHostUnreachable     // nobody answers for the address; also said by this host
+	PeerProtocolUnreachable // nobody listens there
+	PeerPortUnreachable     // the same in UDP
+	PeerProhibited          // dropped by a rule on the way
+	PeerFragNeeded          // more than fits a packet on the way
+	PeerTTLExceeded
+
 	PeerOther
 	peerErrors
 )
 
-var peerErrorNames = [peerErrors]string{"no_route", "too_large", "firewall", "queue_full", "other"}
+var peerErrorNames = [peerErrors]string{
+	"no_route", "too_large", "firewall", "queue_full", "net_unreachable", "host_unreachable", "protocol_unreachable",
+	"port_unreachable", "prohibited", "fragmentation_needed", "ttl_exceeded", "other",
+}
 
 // String returns the name of its counter.
 func (k PeerError) String() string { return peerErrorNames[k] }

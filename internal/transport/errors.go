@@ -15,6 +15,7 @@ var (
 	ErrGroup       = errors.New("not a multicast group (224.0.0.0/4, ff00::/8)")
 	ErrPeers       = errors.New("not a list of peers")
 	ErrNoRoute     = errors.New("no route to any peer")
+	ErrTTL         = errors.New("not a TTL")
 	ErrPort        = errors.New("not a UDP port")
 	ErrPortInUse   = errors.New("is in use")
 	ErrPermission  = errors.New("a raw socket takes CAP_NET_RAW: run as root or with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN")

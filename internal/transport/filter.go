@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,12 +72,7 @@ var arrivalSize = unix.CmsgSpace(unix.SizeofInet6Pktinfo) + 3*unix.CmsgSpace(4)
 // parseArrival reads the control messages. golang.org/x/net does not know
 // those of fragments and SO_RXQ_OVFL, and its parser allocates.
 func parseArrival(oob []byte) (a arrival) {
-	for len(oob) >= unix.SizeofCmsghdr {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
-		if h.Len < unix.SizeofCmsghdr || h.Len > uint64(len(oob)) {
-			return a
-		}
-		data := oob[unix.CmsgLen(0):h.Len]
+	for h, data := range controlMessages(oob) {
 		switch {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			a.ifIndex = int(int32(binary.NativeEndian.Uint32(data)))
@@ -100,7 +94,6 @@ func parseArrival(oob []byte) (a arrival) {
 			a.overruns = binary.NativeEndian.Uint32(data)
 			a.hasOverruns = true
 		}
-		oob = oob[min(unix.CmsgSpace(len(data)), len(oob)):]
 	}
 	return a
 }

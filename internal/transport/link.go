@@ -23,13 +23,14 @@ type Link struct {
 	options     Options
 	device      device // none: its index is 0
 	paths       paths
-	packet      int // longest that is received
-	room        atomic.Int64
+	packet      int          // longest that is received
+	mtu         atomic.Int64 // of the interface, or the routes
 	conn        conn
 	raw         syscall.RawConn
 	transmitter *transmitter
 	toOne       []net.Addr
 	receiver    *receiver
+	reports     *reports
 }
 
 // Open opens the link. Its errors name what to do.
@@ -37,7 +38,7 @@ func Open(o Options) (*Link, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	l := &Link{options: o}
+	l := &Link{options: o, reports: newReports(&o)}
 	var err error
 	if o.Interface != "" {
 		if l.device, err = lookup(o.Interface); err != nil {
@@ -47,13 +48,13 @@ func Open(o Options) (*Link, error) {
 	if l.paths, err = findPaths(&o, l.device); err != nil {
 		return nil, err
 	}
-	mtu := l.paths.mtu()
+	mtu := l.paths.mtu(o.least())
 	if need := o.headers() + o.MaxSize; o.MaxSize > 0 && mtu < need {
 		// Adverts would leave in fragments, which no peer takes.
 		return nil, fmt.Errorf("interface %s %w: %d bytes, an advert takes %d: ip link set %[1]s mtu %[4]d",
 			o.Interface, ErrMTU, mtu, need)
 	}
-	l.setRoom(mtu)
+	l.mtu.Store(int64(mtu))
 	if l.packet = l.device.mtu; l.device.index == 0 {
 		l.packet = max(mtu, jumbo)
 	}
@@ -95,22 +96,24 @@ func (l *Link) start() error {
 	if o.multicast() {
 		to, control = []netip.Addr{o.Group}, packetInfo(l.device, l.paths[0].source, o.ipv6())
 	}
-	l.receiver = newReceiver(f, min(l.packet, maxPacket), o.Port == 0 && !o.ipv6(), o.Counters)
-	l.transmitter = newTransmitter(writer, to, o.Port, !o.multicast(), control, o.Counters)
+	var queue *errorQueue
+	if !o.multicast() {
+		queue = newErrorQueue(l.reports)
+	}
+	l.receiver = newReceiver(f, min(l.packet, maxPacket), o.Port == 0 && !o.ipv6(), queue, o.Counters)
+	l.transmitter = newTransmitter(writer, to, o.Port, !o.multicast(), control, l.reports)
 	l.toOne = []net.Addr{&l.transmitter.one}
 	return nil
 }
 
-func (l *Link) setRoom(mtu int) {
-	room := min(mtu, maxPacket) - l.options.headers()
-	if l.options.MaxSize > 0 {
-		room = l.options.MaxSize
-	}
-	l.room.Store(int64(room))
-}
-
 // Room returns the size of the longest frame that fits one packet to everyone.
-func (l *Link) Room() int { return int(l.room.Load()) }
+// What a router on the way says of its MTU is taken into account.
+func (l *Link) Room() int {
+	if l.options.MaxSize > 0 {
+		return l.options.MaxSize
+	}
+	return min(l.reports.limit(int(l.mtu.Load())), maxPacket) - l.options.headers()
+}
 
 // Check looks whether the interface is still the one that was opened, up and
 // with the same address and MTU, and whether peers are still reached from the
@@ -140,7 +143,7 @@ func (l *Link) Check() (carrier bool, err error) {
 	if err := l.paths.changed(paths); err != nil {
 		return false, fmt.Errorf("%v %w: %w", l, ErrChanged, err)
 	}
-	mtu := paths.mtu()
+	mtu := paths.mtu(o.least())
 	switch need := o.headers() + o.MaxSize; {
 	case o.MaxSize > 0 && mtu < need:
 		return false, fmt.Errorf("interface %s %w: %d bytes, an advert takes %d: ip link set %[1]s mtu %[4]d",
@@ -148,7 +151,7 @@ func (l *Link) Check() (carrier bool, err error) {
 	case mtu > l.packet && o.MaxSize == 0:
 		return false, fmt.Errorf("%v %w: the MTU of its routes grew to %d", l, ErrChanged, mtu)
 	}
-	l.setRoom(mtu)
+	l.mtu.Store(int64(mtu))
 	return o.Interface == "" || now.carrier, nil
 }
 

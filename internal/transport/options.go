@@ -13,6 +13,7 @@ type Options struct {
 	Peers     []netip.Addr // unicast, without zones
 	Protocol  int          // IP protocol number
 	Port      int          // of UDP, of both sides; 0: the protocol itself
+	TTL       int          // of what is sent over a unicast link; 0: 255
 	Counters  *Counters
 
 	// Version 1 has datagrams of up to this size, to the group and nobody
@@ -46,9 +47,31 @@ func (o *Options) headers() int {
 	return n
 }
 
+// ttl returns that of what is sent.
+func (o *Options) ttl() int {
+	if o.TTL == 0 {
+		return TTL
+	}
+	return o.TTL
+}
+
+// least returns what a path of a unicast link takes at least, whatever an ICMP
+// error says.
+func (o *Options) least() int {
+	switch {
+	case o.multicast():
+		return 0
+	case o.ipv6():
+		return ipv6Least
+	}
+	return ipv4Least
+}
+
 // validate looks for what is wrong without asking the system.
 func (o *Options) validate() error {
 	switch {
+	case o.TTL < 0 || o.TTL > TTL || o.TTL != 0 && o.TTL != TTL && o.multicast():
+		return fmt.Errorf("%d: %w (1 to 255, and 255 with a group)", o.TTL, ErrTTL)
 	case o.Port < 0 || o.Port > 65535:
 		return fmt.Errorf("%d: %w (1 to 65535)", o.Port, ErrPort)
 	case o.multicast() && len(o.Peers) > 0:

@@ -47,15 +47,16 @@ func findPaths(o *Options, d device) (paths, error) {
 	return p, nil
 }
 
-// mtu returns the smallest.
-func (p paths) mtu() int {
+// mtu returns the smallest. What the kernel believes of a path may be forged,
+// so it is the least that every path takes, or more.
+func (p paths) mtu(least int) int {
 	mtu := 0
 	for _, path := range p {
 		if path.err == nil && (mtu == 0 || path.mtu < mtu) {
 			mtu = path.mtu
 		}
 	}
-	return mtu
+	return max(mtu, least)
 }
 
 // sources returns the addresses that datagrams leave from.

@@ -33,6 +33,7 @@ type receiver struct {
 	arrivals  [][]byte // control messages
 	datagrams []cluster.Datagram
 	overruns  uint32
+	errors    *errorQueue // of a unicast link, or nil
 
 	read  func(fd uintptr) bool // made once: it would escape at every call
 	n     int
@@ -47,8 +48,8 @@ type mmsghdr struct {
 }
 
 // newReceiver returns a receiver of packets of up to size bytes.
-func newReceiver(f filter, size int, rawIPv4 bool, c *Counters) *receiver {
-	r := &receiver{filter: f, counters: c, rawIPv4: rawIPv4}
+func newReceiver(f filter, size int, rawIPv4 bool, errors *errorQueue, c *Counters) *receiver {
+	r := &receiver{filter: f, counters: c, rawIPv4: rawIPv4, errors: errors}
 	r.read = r.receive
 	// A raw socket of IPv4 leaves the header in place. What is longer is cut
 	// by the kernel, which says so.
@@ -69,7 +70,8 @@ func newReceiver(f filter, size int, rawIPv4 bool, c *Counters) *receiver {
 	return r
 }
 
-// receive is one call of recvmmsg. It returns false where it must wait.
+// receive is one call of recvmmsg. It returns false where it must wait. A
+// socket that has ICMP errors fails once, and wakes who waits.
 func (r *receiver) receive(fd uintptr) bool {
 	for i := range r.headers {
 		h := &r.headers[i]
@@ -85,11 +87,12 @@ func (r *receiver) receive(fd uintptr) bool {
 			r.n, r.errno = int(n), 0
 			return true
 		case unix.EINTR:
-		case unix.EAGAIN:
-			return false
 		default:
 			r.n, r.errno = 0, errno
-			return true
+			if r.errors != nil && r.errors.drain(fd) {
+				r.errno = 0
+			}
+			return r.errno != unix.EAGAIN
 		}
 	}
 }
@@ -163,7 +166,7 @@ func (l *Link) Receive() ([]cluster.Datagram, error) {
 			return nil, fmt.Errorf("transport: %w", ErrUnblocked)
 		case err != nil:
 			return nil, fmt.Errorf("transport: %v: %w", l, err)
-		case l.receiver.errno != 0:
+		case l.receiver.errno != 0 && !(l.receiver.errors != nil && fromICMP(l.receiver.errno)):
 			return nil, fmt.Errorf("transport: %v: recvmmsg: %w", l, l.receiver.errno)
 		}
 		if datagrams := l.receiver.accept(); len(datagrams) > 0 {

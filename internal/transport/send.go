@@ -13,7 +13,7 @@ import (
 // transmitter sends many datagrams by one call, in memory that it uses again.
 type transmitter struct {
 	writer   batchWriter
-	counters *Counters
+	reports  *reports
 	messages []ipv4.Message
 	everyone []net.Addr // the group, or the peers
 	unicast  bool
@@ -21,8 +21,8 @@ type transmitter struct {
 	ip       [16]byte    // of it
 }
 
-func newTransmitter(w batchWriter, to []netip.Addr, port int, unicast bool, control []byte, c *Counters) *transmitter {
-	t := &transmitter{writer: w, counters: c, messages: make([]ipv4.Message, batchSize), unicast: unicast}
+func newTransmitter(w batchWriter, to []netip.Addr, port int, unicast bool, control []byte, r *reports) *transmitter {
+	t := &transmitter{writer: w, reports: r, messages: make([]ipv4.Message, batchSize), unicast: unicast}
 	for i := range t.messages {
 		t.messages[i] = ipv4.Message{Buffers: make([][]byte, 1), OOB: control}
 	}
@@ -37,6 +37,7 @@ func newTransmitter(w batchWriter, to []netip.Addr, port int, unicast bool, cont
 // went before an error.
 func (t *transmitter) send(to []net.Addr, frames [][]byte, unicast bool) (int, error) {
 	done, total := 0, len(frames)*len(to) // datagrams
+	tries := 0
 	for done < total {
 		n := min(total-done, len(t.messages))
 		for i := range n {
@@ -45,40 +46,69 @@ func (t *transmitter) send(to []net.Addr, frames [][]byte, unicast bool) (int, e
 			m.Addr = to[(done+i)%len(to)]
 		}
 		sent, err := t.writer.WriteBatch(t.messages[:n], 0)
-		done += max(sent, 0)
+		if sent > 0 {
+			done += sent
+			tries = 0
+		}
 		if err == nil {
 			continue
 		}
-		kind, ok := peerErrorOf(err)
+		kind, pending, ok := peerErrorOf(err)
 		if !unicast || !ok {
 			return done / len(to), err
 		}
-		t.counters.PeerErrors.Add(kind, 1)
+		// It may be an ICMP error that came meanwhile, about another peer.
+		if tries++; pending && tries < sendTries {
+			continue
+		}
+		t.reports.add(PeerReport{Peer: addressOf(to[done%len(to)]), Kind: kind})
 		done++
+		tries = 0
 	}
 	return len(frames), nil
 }
 
+// sendTries is how often a datagram is sent where what fails may be an ICMP
+// error that came before.
+const sendTries = 4
+
+// addressOf returns the address that a datagram goes to.
+func addressOf(to net.Addr) netip.Addr {
+	address, _ := netip.AddrFromSlice(to.(*net.UDPAddr).IP)
+	return address.Unmap()
+}
+
 // peerErrorOf tells what is the matter with one peer from what is the matter
-// with the link.
-func peerErrorOf(err error) (PeerError, bool) {
+// with the link. It is pending where it may be about an earlier datagram.
+func peerErrorOf(err error) (kind PeerError, pending, ok bool) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
-		return PeerOther, false
+		return PeerOther, false, false
 	}
+	pending = fromICMP(errno)
 	switch errno {
 	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EHOSTDOWN:
-		return PeerNoRoute, true
+		return PeerNoRoute, pending, true
 	case syscall.EMSGSIZE:
-		return PeerTooLarge, true
+		return PeerTooLarge, pending, true
 	case syscall.EPERM:
-		return PeerFirewall, true
+		return PeerFirewall, pending, true
 	case syscall.ENOBUFS:
-		return PeerQueue, true
-	case syscall.EACCES, syscall.EINVAL: // an address that nobody can have
-		return PeerOther, true
+		return PeerQueue, pending, true
+	case syscall.EINVAL: // an address that nobody can have
+		return PeerOther, pending, true
 	}
-	return PeerOther, false
+	return PeerOther, pending, pending
+}
+
+// fromICMP reports whether an ICMP error can be why a call on the socket fails.
+func fromICMP(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ECONNREFUSED, syscall.EPROTO,
+		syscall.ENOPROTOOPT, syscall.EMSGSIZE, syscall.EACCES, syscall.EOPNOTSUPP, syscall.ENONET:
+		return true
+	}
+	return false
 }
 
 // Send sends frames in order, to the group or to each peer. Where it fails it

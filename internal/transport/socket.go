@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -17,7 +16,8 @@ import (
 )
 
 const (
-	// TTL of every datagram, or hop limit. One less has crossed a router.
+	// TTL of every datagram, or hop limit, on a multicast link. One less has
+	// crossed a router.
 	TTL = 255
 
 	// The kernel doubles it. A burst of 1208-byte adverts takes a little
@@ -101,7 +101,7 @@ func configure(c conn, d device, o *Options) (batchWriter, error) {
 			option{"IPV6_RECVFRAGSIZE", integer(unix.IPPROTO_IPV6, unix.IPV6_RECVFRAGSIZE, 1)},
 			option{"IPV6_MTU_DISCOVER", integer(unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)},
 			option{"IPV6_DONTFRAG", integer(unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, 1)},
-			option{"IPV6_UNICAST_HOPS", func(int) error { return p.SetHopLimit(TTL) }},
+			option{"IPV6_UNICAST_HOPS", func(int) error { return p.SetHopLimit(o.ttl()) }},
 		)
 		if o.multicast() {
 			options = append(options,
@@ -109,6 +109,8 @@ func configure(c conn, d device, o *Options) (batchWriter, error) {
 				option{"IPV6_MULTICAST_LOOP", func(int) error { return p.SetMulticastLoopback(false) }},
 				option{"join of group " + o.Group.String(), func(int) error { return p.JoinGroup(on, group) }},
 			)
+		} else {
+			options = append(options, option{"IPV6_RECVERR", integer(unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)})
 		}
 	} else {
 		p := ipv4.NewPacketConn(c)
@@ -121,7 +123,7 @@ func configure(c conn, d device, o *Options) (batchWriter, error) {
 			// the path's MTU anybody can lower by a forged ICMP error, and it
 			// would send nothing larger for ten minutes.
 			option{"IP_MTU_DISCOVER", integer(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)},
-			option{"IP_TTL", func(int) error { return p.SetTTL(TTL) }},
+			option{"IP_TTL", func(int) error { return p.SetTTL(o.ttl()) }},
 		)
 		if o.multicast() {
 			options = append(options,
@@ -129,6 +131,8 @@ func configure(c conn, d device, o *Options) (batchWriter, error) {
 				option{"IP_MULTICAST_LOOP", func(int) error { return p.SetMulticastLoopback(false) }},
 				option{"join of group " + o.Group.String(), func(int) error { return p.JoinGroup(on, group) }},
 			)
+		} else {
+			options = append(options, option{"IP_RECVERR", integer(unix.IPPROTO_IP, unix.IP_RECVERR, 1)})
 		}
 	}
 	control, err := c.SyscallConn()
@@ -181,13 +185,4 @@ func packetInfo(d device, source netip.Addr, ipv6 bool) []byte {
 		copy(data[4:], source.AsSlice())
 	}
 	return controlMessage(unix.IPPROTO_IP, unix.IP_PKTINFO, data)
-}
-
-func controlMessage(level, kind int32, data []byte) []byte {
-	b := make([]byte, unix.CmsgSpace(len(data)))
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-	h.SetLen(unix.CmsgLen(len(data)))
-	h.Level, h.Type = level, kind
-	copy(b[unix.CmsgLen(0):], data)
-	return b
 }
