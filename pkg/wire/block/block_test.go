@@ -40,7 +40,7 @@ type content struct {
 }
 
 var goldenAll = content{
-	types: []block.Type{1, 2, 3, 4, 5, 6, 7, 9, 10},
+	types: []block.Type{1, 2, 3, 4, 5, 6, 7, 9, 10, 11},
 	blocks: []any{
 		block.Advert{Class: block.ClassConntrack, Count: 3, Sequence: 1<<32 + 9, Held: 3 * time.Second, Entries: []byte("ee")},
 		block.Heartbeat{Last: 1<<32 + 9, State: block.StateSynced, Interval: time.Second, Entries: 100_000, Gaps: 7, Name: []byte("dir-é1")},
@@ -51,6 +51,7 @@ var goldenAll = content{
 		block.SnapshotRequest{Peer: peer43, Request: 0xdeadbeef, Classes: block.ClassesOf(block.ClassIPVS, block.ClassConntrack), Owned: true},
 		block.SnapshotAck{Peer: peer43, Request: 0xdeadbeef, Next: 16},
 		5,
+		block.ProbeAck{Peer: peer44, Number: 1<<40 + 3},
 	},
 	ranges:  []block.Range{{First: 5, Count: 2}, {First: 7, Count: 1}},
 	missing: []block.ChunkRange{{First: 16, Count: 1}, {First: 20, Count: 3}},
@@ -104,6 +105,8 @@ func read(t testing.TB, body *block.Body) (c content) {
 				c.missing = append(c.missing, r)
 			}
 			v = block.SnapshotAck{Peer: a.Peer, Request: a.Request, Next: a.Next}
+		case block.TypeProbeAck:
+			v = must(b.ProbeAck())
 		default:
 			v = len(b.Payload)
 		}
@@ -146,6 +149,8 @@ func write(t testing.TB, h block.Header, c content) []byte {
 			body, err = block.AppendSnapshotChunk(body, &v)
 		case block.SnapshotAck:
 			body, err = block.AppendSnapshotAck(body, &v, c.missing)
+		case block.ProbeAck:
+			body, err = block.AppendProbeAck(body, &v)
 		case int:
 			if c.types[i] == block.TypeProbe {
 				body, err = block.AppendProbe(body, block.HeadSize+v)
@@ -234,6 +239,8 @@ const (
 	gone
 	request
 	ack
+	probe
+	probeAck
 )
 
 func TestRefusesABrokenBodyWhole(t *testing.T) {
@@ -330,6 +337,10 @@ func TestRefusesABrokenBodyWhole(t *testing.T) {
 		{"ACK, ranges overlap", bodyOf(with(t, ack, 39, 16)), block.ErrRanges},
 		{"ACK beyond the last chunk", bodyOf(with(t, ack, 36, 255, 255, 255, 254)), block.ErrRanges},
 		{"ACK of 65 ranges", bodyOf(change(t, ack, manyRanges(8, 65))), block.ErrRanges},
+
+		{"PROBE ACK, short", bodyOf(change(t, probeAck, cut)), block.ErrShort},
+		{"PROBE ACK to sender ID 0", bodyOf(with(t, probeAck, 3, 0)), block.ErrRange},
+		{"PROBE ACK of frame 0", bodyOf(with(t, probeAck, 20, make([]byte, 8)...)), block.ErrRange},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			body, err := block.Parse(tt.body)
@@ -346,7 +357,8 @@ func TestRefusesABrokenBodyWhole(t *testing.T) {
 
 func TestTakesWhatIsAtTheBounds(t *testing.T) {
 	for name, body := range map[string][]byte{
-		"a later version's field":      bodyOf(change(t, heartbeat, grown), change(t, challenge, grown), change(t, gone, grown), change(t, request, grown)),
+		"a later version's field": bodyOf(change(t, heartbeat, grown), change(t, challenge, grown), change(t, gone, grown), change(t, request, grown),
+			change(t, probeAck, grown)),
 		"an unknown block":             bodyOf([]byte{0x7f, 0, 1, 2, 3}),
 		"an unknown block, empty":      bodyOf([]byte{0, 0}),
 		"ACK without ranges":           bodyOf(change(t, ack, func(p []byte) []byte { return p[:28] })),
@@ -356,6 +368,7 @@ func TestTakesWhatIsAtTheBounds(t *testing.T) {
 		"ADVERT of an unknown class":   bodyOf(with(t, advert, 0, 99)),
 		"two ADVERTs of one sequence":  bodyOf(with(t, advert, 0), with(t, advert, 0, 1)),
 		"PROBE that is not of zeros":   bodyOf([]byte{10, 0, 1}),
+		"PROBE of nothing":             bodyOf(change(t, probe, func([]byte) []byte { return nil })),
 		"CHUNK that is refused, empty": bodyOf(append([]byte{8, 0, 0, 0, 0, 1}, append(make([]byte, 27), 2)...)),
 	} {
 		if _, err := block.Parse(body); err != nil {
@@ -413,7 +426,13 @@ func TestBuildersRefuseWhatParseWould(t *testing.T) {
 		"ACK of too much": {func(p []byte) ([]byte, error) {
 			return block.AppendSnapshotAck(p, &block.SnapshotAck{Peer: peer43}, missing)
 		}, block.ErrRanges},
-		"ACK to nobody":   {func(p []byte) ([]byte, error) { return block.AppendSnapshotAck(p, &block.SnapshotAck{}, nil) }, block.ErrRange},
+		"ACK to nobody": {func(p []byte) ([]byte, error) { return block.AppendSnapshotAck(p, &block.SnapshotAck{}, nil) }, block.ErrRange},
+		"PROBE ACK to nobody": {func(p []byte) ([]byte, error) {
+			return block.AppendProbeAck(p, &block.ProbeAck{Number: 1})
+		}, block.ErrRange},
+		"PROBE ACK of nothing": {func(p []byte) ([]byte, error) {
+			return block.AppendProbeAck(p, &block.ProbeAck{Peer: peer43})
+		}, block.ErrRange},
 		"PROBE, short":    {func(p []byte) ([]byte, error) { return block.AppendProbe(p, 3) }, block.ErrShort},
 		"PROBE, too long": {func(p []byte) ([]byte, error) { return block.AppendProbe(p, 65540) }, block.ErrTooLong},
 		"ADVERT of nothing": {func(p []byte) ([]byte, error) {
@@ -483,14 +502,14 @@ func TestBlocksMayBeTakenAgain(t *testing.T) {
 
 func TestNamesAreThoseOfTheDocument(t *testing.T) {
 	var names []string
-	for typ := range block.Type(12) {
+	for typ := range block.Type(13) {
 		names = append(names, typ.String())
 	}
 	for s := range block.State(6) {
 		names = append(names, s.String())
 	}
 	want := "block type 0x0, ADVERT, HEARTBEAT, CHALLENGE, ECHO, NACK, GONE, SNAPSHOT REQUEST, SNAPSHOT CHUNK, SNAPSHOT ACK, PROBE, " +
-		"block type 0xb, state 0, joining, synced, synced (alone), degraded, state 5"
+		"PROBE ACK, block type 0xc, state 0, joining, synced, synced (alone), degraded, state 5"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got %s", got)
 	}
@@ -511,6 +530,7 @@ func TestAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 2048)
 	h := goldenAll.blocks[1].(block.Heartbeat)
 	c := goldenAll.blocks[2].(block.Challenge)
+	a := goldenAll.blocks[9].(block.ProbeAck)
 	if n := testing.AllocsPerRun(100, func() {
 		parsed, err := block.Parse(body)
 		if err != nil {
@@ -535,6 +555,7 @@ func TestAllocatesNothing(t *testing.T) {
 			func() (err error) { p, err = block.AppendChallenge(p, &c); return }(),
 			func() (err error) { p, err = block.AppendNack(p, peer43, goldenAll.ranges); return }(),
 			func() (err error) { p, err = block.AppendProbe(p, 1000); return }(),
+			func() (err error) { p, err = block.AppendProbeAck(p, &a); return }(),
 		} {
 			if err != nil {
 				t.Fatal(err)

@@ -22,6 +22,7 @@ const (
 	TypeSnapshotChunk   Type = 0x08
 	TypeSnapshotAck     Type = 0x09
 	TypeProbe           Type = 0x0a
+	TypeProbeAck        Type = 0x0b
 
 	// Mandatory is set in the type of a block that a receiver must know.
 	Mandatory Type = 0x80
@@ -38,10 +39,11 @@ var typeNames = [...]string{
 	TypeSnapshotChunk:   "SNAPSHOT CHUNK",
 	TypeSnapshotAck:     "SNAPSHOT ACK",
 	TypeProbe:           "PROBE",
+	TypeProbeAck:        "PROBE ACK",
 }
 
 // Known reports whether this package knows the type.
-func (t Type) Known() bool { return t >= TypeAdvert && t <= TypeProbe }
+func (t Type) Known() bool { return t >= TypeAdvert && t <= TypeProbeAck }
 
 // String returns the name in the protocol's document, or the number of an
 // unknown type.
@@ -81,6 +83,8 @@ func (b Block) check() (err error) {
 	case TypeSnapshotAck:
 		_, err = b.SnapshotAck()
 	case TypeProbe:
+	case TypeProbeAck:
+		_, err = b.ProbeAck()
 	default:
 		if b.Type&Mandatory != 0 {
 			err = ErrUnknownBlock
