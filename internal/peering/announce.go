@@ -41,7 +41,7 @@ func (n *Node) tickAnnounce(now time.Time) {
 // announceMore sends the next part.
 func (n *Node) announceMore(now time.Time) {
 	a := &n.announce
-	body, more, err := a.walk.Read(n.begin(), n.cfg.Room)
+	body, more, err := a.walk.Read(n.begin(), n.room)
 	if err == nil && len(body) > len(n.begin()) {
 		n.advertise(now, now, body)
 		n.counters.Counts.Add(SentAnnounced, 1)

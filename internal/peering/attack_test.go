@@ -150,6 +150,9 @@ func TestAnUnprovenPeerChangesNothing(t *testing.T) {
 			return block.AppendSnapshotAck(dst, &block.SnapshotAck{Peer: self(h), Request: 1}, nil)
 		}, UnprovenAck},
 		{"probe", func(h *host, dst []byte) ([]byte, error) { return block.AppendProbe(dst, 100) }, UnprovenOther},
+		{"probe ACK", func(h *host, dst []byte) ([]byte, error) {
+			return block.AppendProbeAck(dst, &block.ProbeAck{Peer: self(h), Number: 1})
+		}, UnprovenOther},
 		{"challenge to another start", func(h *host, dst []byte) ([]byte, error) {
 			return block.AppendChallenge(dst, &block.Challenge{Peer: block.Peer{Sender: h.id}})
 		}, ChallengeStale},

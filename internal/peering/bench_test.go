@@ -13,6 +13,7 @@ type idleHost struct{}
 
 func (idleHost) Multicast([]byte)                        {}
 func (idleHost) Unicast(Origin, []byte)                  {}
+func (idleHost) Probe(int, []byte)                       {}
 func (idleHost) Apply(block.Blocks, time.Duration) error { return nil }
 func (idleHost) Settle() int                             { return 0 }
 func (idleHost) Entries() int                            { return 0 }

@@ -29,6 +29,8 @@ const (
 	SnapshotsServed              //
 	Announcements                // of everything that this director owns
 	SentAnnounced                // frames of them
+	SentProbes                   // of what links take
+	SentProbeAcks                //
 	counts
 )
 
@@ -64,6 +66,8 @@ const (
 	SnapshotsRefused                // by a donor
 	ServingFailed                   // snapshots: the peer fell silent, or reading failed
 	AnnouncingFailed                //
+	ProbesIgnored                   // PROBEs, more than are answered
+	LinksNarrow                     // times that a link did not take what it claims
 	troubles
 )
 
@@ -78,14 +82,14 @@ var (
 		"received_frames", "applied_frames", "duplicate_frames", "repeated_adverts", "sent_news", "sent_again", "sent_chunks",
 		"sent_chunks_again", "sent_heartbeats", "sent_challenges", "sent_echoes", "sent_nacks", "sent_gone",
 		"sent_requests", "sent_acks", "sent_refusals", "suppressed_nacks", "proofs", "snapshots",
-		"snapshots_served", "announcements", "sent_announced",
+		"snapshots_served", "announcements", "sent_announced", "sent_probes", "sent_probe_acks",
 	}
 	troubleNames = [troubles]string{
 		"own", "replayed", "peers_full", "unproven_advert", "unproven_nack", "unproven_gone", "unproven_request",
 		"unproven_chunk", "unproven_ack", "unproven_other", "challenge_stale", "echo_wrong", "unknown_block",
 		"unknown_class", "broken_entries", "twins", "lost_peers", "silent_links", "gaps_abandoned", "nack_unknown", "request_stale",
 		"chunk_unasked", "ack_unknown", "snapshots_failed", "snapshots_refused", "serving_failed",
-		"announcing_failed",
+		"announcing_failed", "probes_ignored", "narrow_links",
 	}
 )
 

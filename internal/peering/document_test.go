@@ -53,6 +53,14 @@ func TestConstantsOfTheProtocolDocument(t *testing.T) {
 		"gaps patience":      gapsPatience,
 		"join_timeout":       defaultJoinTimeout,
 		"resync":             span(resyncMin, resyncMax),
+		"probe interval":     probeInterval,
+		"probe settle":       probeSettle,
+		"probe wait":         probeWait,
+		"probe tries":        probeTries,
+		"probe patience":     probePatience,
+		"probe grain":        probeGrain,
+		"probe answers":      fmt.Sprintf("%d in %v", probeAnswers, probeAnswersEvery),
+		"least body":         MinRoom,
 	} {
 		if want := fmt.Sprint(value); found[name] != want {
 			t.Errorf("%s is %q in the document, %q here", name, found[name], want)

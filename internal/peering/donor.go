@@ -199,7 +199,7 @@ func (s *serving) send(now time.Time, n *Node) {
 	}
 	k := s.slot(s.next)
 	k.body = append(k.body[:0], n.begin()...)
-	body, more, err := s.walk.Read(k.body, n.cfg.Room-chunkBlock)
+	body, more, err := s.walk.Read(k.body, n.room-chunkBlock)
 	if err != nil {
 		n.servingFailed(s.peer, err)
 		n.refuse(now, s.peer, s.request, s.next)

@@ -34,6 +34,9 @@ const (
 	ServingFailedEvent
 
 	AnnouncingFailedEvent // reading what this director owns
+
+	MTUTooSmall // a link (Origin.Link) does not take what it claims, to a peer; Room is what it does
+	MTUBack     // it does again
 )
 
 var kindNames = [...]string{
@@ -56,6 +59,8 @@ var kindNames = [...]string{
 	ServingDone:           "served a snapshot",
 	ServingFailedEvent:    "serving a snapshot failed",
 	AnnouncingFailedEvent: "reading what this director owns failed",
+	MTUTooSmall:           "a link loses full-size frames",
+	MTUBack:               "a link takes full-size frames again",
 }
 
 // String returns it in words.
@@ -81,6 +86,7 @@ type Event struct {
 	Missing  int // entries refused for lack of a service
 	Chunks   uint32
 	Took     time.Duration
+	Room     int // bytes of a body
 	Err      error
 }
 

@@ -24,12 +24,12 @@ type limiter struct {
 	count int
 }
 
-func (l *limiter) pass(now time.Time) bool {
-	if l.since.IsZero() || now.Sub(l.since) >= challengeInterval {
+func (l *limiter) pass(now time.Time, interval time.Duration, most int) bool {
+	if l.since.IsZero() || now.Sub(l.since) >= interval {
 		*l = limiter{since: now}
 	}
 	l.count++
-	return l.count <= challengeBurst
+	return l.count <= most
 }
 
 // examine looks at a frame of a peer whose freshness is not proven. A good
@@ -55,7 +55,7 @@ func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
 	for blocks := body.Blocks(); blocks.Next(&b); {
 		n.examineBlock(now, p, b)
 	}
-	if p.challenged.IsZero() && n.heartbeat.challenges.pass(now) {
+	if p.challenged.IsZero() && n.heartbeat.challenges.pass(now, challengeInterval, challengeBurst) {
 		n.draw(p)
 		n.challenge(now, p)
 	}
@@ -65,7 +65,7 @@ func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
 // proven, so a challenge or an echo was lost.
 func (n *Node) waiting(now time.Time, p *peer, r *block.SnapshotRequest) {
 	if r.Peer == n.cfg.Self && !p.challenged.IsZero() && now.Sub(p.challenged) >= challengeInterval &&
-		n.heartbeat.challenges.pass(now) {
+		n.heartbeat.challenges.pass(now, challengeInterval, challengeBurst) {
 		n.challenge(now, p)
 	}
 }
@@ -152,6 +152,7 @@ func (n *Node) prove(now time.Time, p *peer, number uint64) {
 	n.counters.Counts.Add(Proofs, 1)
 	n.tell(PeerProven, p)
 	n.join.proof(now)
+	n.probeSoon(now)
 	n.wake(now)
 }
 

@@ -11,7 +11,7 @@ import (
 // fuzzed is a node in the middle of everything: it has proven peers, serves a
 // snapshot and takes one.
 func fuzzed(tb testing.TB) *host {
-	w := newWorld(tb, 1, 3)
+	w := newWide(tb, 1, 3, 1)
 	w.hosts[0].fill(0, 3500)
 	w.hosts[0].start()
 	w.hosts[1].start()
@@ -79,6 +79,9 @@ func checkBounds(t *testing.T, n *Node) {
 			t.Fatalf("%d chunks wanted, counted as %d", again, s.again)
 		}
 	}
+	if n.room < MinRoom || n.room > n.cfg.Room || n.probe.tries > probePatience {
+		t.Fatalf("room for %d of %d, after %d tries", n.room, n.cfg.Room, n.probe.tries)
+	}
 	if p := &n.transfer.progress; p.high > p.next+chunkWindow {
 		t.Fatalf("chunks %d to %d came", p.next, p.high)
 	}
@@ -126,9 +129,11 @@ func FuzzBlocks(f *testing.F) {
 	gone := func(b []byte) ([]byte, error) { return block.AppendGone(b, block.Gone{First: 1, Last: 1 << 60}) }
 	challenge := func(b []byte) ([]byte, error) { return block.AppendChallenge(b, &block.Challenge{Peer: me}) }
 	echo := func(b []byte) ([]byte, error) { return block.AppendEcho(b, &block.Challenge{Peer: me}) }
+	probe := func(b []byte) ([]byte, error) { return block.AppendProbe(b, 100) }
+	probeAck := func(b []byte) ([]byte, error) { return block.AppendProbeAck(b, &block.ProbeAck{Peer: me, Number: 300}) }
 	var all []byte
 	for _, b := range []func([]byte) ([]byte, error){
-		heartbeat, advert(501), advert(510), nack, request, ack, chunk, gone, challenge, echo, advert(1 << 60), heartbeat,
+		heartbeat, advert(501), advert(510), nack, request, ack, chunk, gone, challenge, echo, advert(1 << 60), probe, probeAck, heartbeat,
 	} {
 		f.Add(step(0, 1, 1, b))
 		f.Add(step(2, 1, 1, b))
@@ -185,7 +190,7 @@ func complete(n *Node, body []byte) {
 			return
 		}
 		switch t := block.Type(p[0]); {
-		case t < block.TypeChallenge || t > block.TypeSnapshotAck || t == block.TypeGone || size < block.HeadSize+20:
+		case t < block.TypeChallenge || t > block.TypeProbeAck || t == block.TypeGone || t == block.TypeProbe || size < block.HeadSize+20:
 		case binary.BigEndian.Uint32(p[block.HeadSize:]) == n.cfg.Self.Sender:
 			copy(p[block.HeadSize+4:block.HeadSize+20], n.cfg.Self.Start[:])
 			if t == block.TypeSnapshotChunk && size >= block.HeadSize+24 {

@@ -58,7 +58,7 @@ func (n *Node) tickHeartbeat(now time.Time) {
 		if p.proven || !p.challenged.IsZero() && now.Sub(p.challenged) < challengeInterval {
 			continue
 		}
-		if len(body)+challengeRoom > n.cfg.Room {
+		if len(body)+challengeRoom > n.room {
 			n.multicast(body)
 			n.counters.Counts.Add(SentHeartbeats, 1)
 			body = n.appendHeartbeat(n.begin())

@@ -11,6 +11,7 @@ type link struct {
 	seen   uint64    // bit i: top-i did
 	heard  time.Time // the last one that was new on this way; zero: never
 	silent bool
+	probed probed
 }
 
 // links of one peer.

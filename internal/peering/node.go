@@ -12,6 +12,7 @@ type Config struct {
 	Name        string     // of the host, for people
 	Classes     block.Classes
 	Room        int           // bytes of the largest body, at least MinRoom
+	Links       int           // of the network, 0 for one; at most 4
 	Interval    time.Duration // of heartbeats, 0 for 1 s
 	JoinTimeout time.Duration // without a peer, 0 for 5 s
 	MaxPPS      int           // frames with entries a second, at least 1
@@ -37,6 +38,7 @@ type Node struct {
 	number   uint64 // of the frame sent last
 	sequence uint64 // of the adverts sent last
 	buf      []byte // what is built
+	room     int    // for it
 	due      time.Time
 
 	peers     table
@@ -48,6 +50,7 @@ type Node struct {
 	join      join
 	resync    resync
 	announce  announce
+	probe     prober
 	turn      int // of the three kinds of repairs
 	cloned    bool
 }
@@ -67,10 +70,12 @@ func New(cfg Config, parts Parts, now time.Time) *Node {
 		cfg.Name = cfg.Name[:block.MaxName]
 	}
 	cfg.Room = max(cfg.Room, MinRoom)
+	cfg.Links = min(max(cfg.Links, 1), maxLinks)
 	if cfg.Counters.Counts == nil {
 		cfg.Counters = NewCounters()
 	}
 	n := &Node{Parts: parts, cfg: cfg, counters: cfg.Counters, ring: newRing(cfg.RingBytes), due: now}
+	n.fit()
 	n.buf = make([]byte, block.HeaderSize, cfg.Room)
 	n.peers.index = make(map[block.Peer]*peer, maxPeers)
 	n.heartbeat.due = now
@@ -82,9 +87,12 @@ func New(cfg Config, parts Parts, now time.Time) *Node {
 // SetPace changes MaxPPS.
 func (n *Node) SetPace(pps int, now time.Time) { n.budget.set(pps, now) }
 
-// SetRoom changes the size of the largest body.
+// SetRoom changes the size of the largest body. Whether the links take it is
+// found out at once.
 func (n *Node) SetRoom(room int) {
 	n.cfg.Room = max(room, MinRoom)
+	n.probe.probing, n.probe.due = false, time.Time{}
+	n.fit()
 	n.buf = make([]byte, block.HeaderSize, n.cfg.Room)
 }
 
@@ -192,6 +200,10 @@ func (n *Node) take(now time.Time, p *peer, body *block.Body) {
 			a, _ := b.SnapshotAck()
 			n.takeAck(now, p, &a)
 		case block.TypeProbe:
+			n.takeProbe(now, p, body.Number)
+		case block.TypeProbeAck:
+			a, _ := b.ProbeAck()
+			n.takeProbeAck(now, p, &a)
 		default:
 			n.counters.Troubles.Add(UnknownBlock, 1)
 		}
@@ -264,6 +276,7 @@ func (n *Node) Tick(now time.Time) {
 	n.tickNacks(now)
 	n.tickDonor(now)
 	n.tickRepairs(now)
+	n.tickProbe(now)
 }
 
 // begin returns the beginning of a body. It is valid until the next one.

@@ -60,6 +60,8 @@ type peer struct {
 	exchanged bool      // asked for what it owns while all joined
 	busy      time.Time // it refuses until then
 
+	probes limiter // answered
+
 	resync resyncOf
 }
 

@@ -53,7 +53,7 @@ func (n *Node) tickNacks(now time.Time) {
 // nack sends one NACK of what is due, if something is.
 func (n *Node) nack(now time.Time, p *peer) bool {
 	var ranges [block.MaxRanges]block.Range
-	limit := min(len(ranges), (n.cfg.Room-block.HeaderSize-nackHead)/nackRange)
+	limit := min(len(ranges), (n.room-block.HeaderSize-nackHead)/nackRange)
 	count := 0
 	for i := range p.gaps.list {
 		e := &p.gaps.list[i]

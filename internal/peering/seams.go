@@ -20,6 +20,8 @@ type Network interface {
 	Multicast(body []byte)
 	// Unicast sends to one peer.
 	Unicast(to Origin, body []byte)
+	// Probe sends to the group, on one link.
+	Probe(link int, body []byte)
 }
 
 // Sink applies what peers advertise.

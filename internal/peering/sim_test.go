@@ -77,8 +77,10 @@ type world struct {
 	lossTo          map[*host]float64
 	cut             func(a, b *host) bool
 	reflect         bool
-	links           int                          // what goes to the group goes over all; 0 is 1
-	slow            func(link int) time.Duration // less than 0: dead
+	links           int                                // what goes to the group goes over all; 0 is 1
+	slow            func(link int) time.Duration       // less than 0: dead
+	narrow          func(from, to *host, link int) int // bytes of a body that pass; longer ones are lost
+	room            int                                // of a body; 0 is simRoom
 
 	truth map[uint32]uint32
 	bytes int                               // on the wire, with entries: each frame once
@@ -136,7 +138,7 @@ func (h *host) start() {
 	binary.BigEndian.PutUint64(start[:], h.random.Uint64())
 	binary.BigEndian.PutUint64(start[8:], h.random.Uint64())
 	h.node = New(Config{
-		Self: block.Peer{Sender: h.id, Start: start}, Name: fmt.Sprintf("host%d", h.index), Room: simRoom,
+		Self: block.Peer{Sender: h.id, Start: start}, Name: fmt.Sprintf("host%d", h.index), Room: h.w.bodyRoom(), Links: h.w.links,
 		Classes: block.ClassesOf(block.ClassIPVS), MaxPPS: h.pps, RingBytes: h.ring,
 	}, Parts{Network: h, Sink: h, Source: h, Observer: h, Random: h.random}, h.w.now)
 	h.period = h.w.now.Add(time.Duration(h.w.rng.Int64N(int64(simPeriod))))
@@ -202,7 +204,7 @@ func (h *host) read() {
 	slices.Sort(h.dirty)
 	keys := slices.Compact(h.dirty)
 	for len(keys) > 0 {
-		body, count := h.appendEntries(make([]byte, block.HeaderSize), simRoom, keys)
+		body, count := h.appendEntries(make([]byte, block.HeaderSize), h.node.Room(), keys)
 		keys = keys[count:]
 		h.behind = append(h.behind, body)
 	}
@@ -262,9 +264,21 @@ func (h *host) Unicast(to Origin, body []byte) {
 	}
 }
 
+// Probe is what a node sends.
+func (h *host) Probe(link int, body []byte) {
+	h.w.account(body)
+	for _, to := range h.w.hosts {
+		if to != h {
+			h.w.post(h, to, link, body)
+		}
+	}
+}
+
+func (w *world) bodyRoom() int { return max(w.room, simRoom) }
+
 func (w *world) account(body []byte) {
-	if len(body) > simRoom {
-		w.Fatalf("a body of %d bytes, the largest may have %d", len(body), simRoom)
+	if len(body) > w.bodyRoom() {
+		w.Fatalf("a body of %d bytes, the largest may have %d", len(body), w.bodyRoom())
 	}
 	parsed, err := block.Parse(body)
 	if err != nil {
@@ -281,7 +295,7 @@ func (w *world) account(body []byte) {
 
 // post puts a body on its way, or loses it.
 func (w *world) post(from, to *host, link int, body []byte) {
-	if to.node == nil || w.cut != nil && w.cut(from, to) {
+	if to.node == nil || w.cut != nil && w.cut(from, to) || w.narrow != nil && len(body) > w.narrow(from, to, link) {
 		return
 	}
 	copies := 1
