@@ -169,15 +169,15 @@ func (d *Director) start(now time.Time) {
 		classes = append(classes, k.class)
 	}
 	d.pace, d.cloned = s.MaxPPS, false
-	d.news.fit(d.room)
 	d.news.next = now
 	d.node = peering.New(peering.Config{
-		Self: self, Name: d.cfg.Name, Classes: block.ClassesOf(classes...), Room: d.room, Interval: d.cfg.Interval,
+		Self: self, Name: d.cfg.Name, Classes: block.ClassesOf(classes...), Room: d.room, Links: len(d.links), Interval: d.cfg.Interval,
 		JoinTimeout: d.cfg.JoinTimeout, MaxPPS: s.MaxPPS, RingBytes: d.cfg.RingBytes,
 		Counters: d.counters.Peering,
 	}, peering.Parts{
 		Network: &d.network, Sink: &d.holdings, Source: &d.holdings, Observer: &d.observer, Random: system{},
 	}, now)
+	d.news.fit(d.node.Room())
 	d.log.Info("joining", "self", self, "name", d.cfg.Name, "suite", d.suite)
 }
 
@@ -207,6 +207,7 @@ func (d *Director) loop(ctx, receiving context.Context) {
 		d.lookForServices(now)
 		now = time.Now()
 		d.node.Tick(now)
+		d.refit(now)
 		d.network.flush()
 		d.holdings.flush()
 		if d.cloned {

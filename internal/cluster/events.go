@@ -23,12 +23,14 @@ var levels = map[peering.Kind]slog.Level{
 	peering.SnapshotFailed:        slog.LevelWarn,
 	peering.ServingFailedEvent:    slog.LevelWarn,
 	peering.AnnouncingFailedEvent: slog.LevelWarn,
+	peering.MTUTooSmall:           slog.LevelWarn,
 }
 
 // advice says what to do about it.
 var advice = map[peering.Kind]string{
 	peering.TwinPeers:          "give each director a wire.sender_id of its own, or a machine ID",
 	peering.TwinOfOurs:         "give this director a wire.sender_id of its own, or a machine ID",
+	peering.MTUTooSmall:        "lower the MTU of the link's interface, or mend the path; frames are smaller meanwhile",
 	peering.ClonedWhileRunning: "this machine was cloned while it ran: starting anew; give the clone a machine ID of its own",
 }
 
@@ -50,6 +52,9 @@ func (o *observer) Event(e peering.Event) {
 	}
 	if e.Chunks > 0 {
 		attrs = append(attrs, "chunks", e.Chunks)
+	}
+	if e.Room > 0 {
+		attrs = append(attrs, "body", e.Room)
 	}
 	if e.Took > 0 {
 		attrs = append(attrs, "took", e.Took)

@@ -24,15 +24,20 @@ type network struct {
 	targets []target // where each goes to
 }
 
-// target is one peer, or the group on every link.
+// target is one peer, or the group on one link or on all.
 type target struct {
 	group bool
 	link  int
 	to    netip.AddrPort
 }
 
+const everyLink = -1
+
 // Multicast is peering.Network's.
-func (n *network) Multicast(body []byte) { n.put(body, target{group: true}) }
+func (n *network) Multicast(body []byte) { n.put(body, target{group: true, link: everyLink}) }
+
+// Probe is peering.Network's.
+func (n *network) Probe(link int, body []byte) { n.put(body, target{group: true, link: link}) }
 
 // Unicast is peering.Network's.
 func (n *network) Unicast(to peering.Origin, body []byte) {
@@ -84,7 +89,7 @@ func (n *network) flush() {
 
 func (n *network) send(frames [][]byte, to target) {
 	links := n.director.links
-	if !to.group {
+	if to.link != everyLink {
 		if to.link < 0 || to.link >= len(links) {
 			return
 		}

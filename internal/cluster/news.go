@@ -33,8 +33,13 @@ type sweep struct {
 	failing bool         // since the last one that did not, and that was said
 }
 
-// fit begins a new outbox. What waits is lost; the caller makes up for it.
-func (n *news) fit(room int) { n.out = NewOutbox(room) }
+// fit begins a new outbox. It reports whether something waited in the old one,
+// which is lost: the caller makes up for it.
+func (n *news) fit(room int) (lost bool) {
+	lost = n.out != nil && n.out.Len() > 0
+	n.out = NewOutbox(room)
+	return lost
+}
 
 // tell sends news as far as the pace allows, and looks for more when it is time
 // and what there was is sent.
@@ -154,7 +159,7 @@ func (d *Director) advanceSweep(now time.Time, s *sweep) {
 		return // news goes first
 	}
 	for range (d.node.Ready(now) + sweepShare - 1) / sweepShare {
-		body, more, err := s.walk.Read(d.news.out.Body(), d.room)
+		body, more, err := s.walk.Read(d.news.out.Body(), d.news.out.Room())
 		if err == nil && len(body) > block.HeaderSize {
 			d.node.Advertise(now, now, body)
 			d.counters.Counts.Add(SentSwept, 1)

@@ -157,8 +157,7 @@ func (d *Director) open() (n int) {
 	return n
 }
 
-// fit makes bodies as long as the smallest of the links takes. What was built
-// for more and waits is given up for an announcement.
+// fit makes bodies as long as the smallest of the links takes.
 func (d *Director) fit(now time.Time) {
 	room := 0
 	for _, w := range d.links {
@@ -181,6 +180,15 @@ func (d *Director) fit(now time.Time) {
 		return
 	}
 	d.node.SetRoom(room)
-	d.news.fit(room)
-	d.node.Announce(now)
+	d.refit(now)
+}
+
+// refit makes news as long as the node takes it, which may have found out that
+// a link takes less than it claims.
+func (d *Director) refit(now time.Time) {
+	if room := d.node.Room(); room != d.news.out.Room() {
+		if d.news.fit(room) {
+			d.node.Announce(now)
+		}
+	}
 }

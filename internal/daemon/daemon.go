@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
@@ -56,6 +57,11 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.choose(cfg); err != nil {
 		return err
 	}
+	stopAnswering, err := d.answer(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer stopAnswering()
 	d.report = newReport(d.log, d.stats, d.speaker)
 	defer d.report.ticker.Stop()
 
@@ -92,6 +98,35 @@ func (d *daemon) choose(cfg config.Config) (err error) {
 	}
 	d.speaker, err = newVersion2(d, cfg, open)
 	return err
+}
+
+// answer has operators asked and answered. Where nobody asked for the socket by
+// name, the daemon does without: connections matter more.
+func (d *daemon) answer(ctx context.Context, cfg config.Config) (stop func(), err error) {
+	if cfg.Admin.Socket == "" {
+		return func() {}, nil
+	}
+	server, err := admin.Listen(cfg.Admin.Socket)
+	if err != nil {
+		if cfg.Admin.Required() {
+			return nil, err
+		}
+		d.log.Warn("nobody can ask for status or resync", "error", err)
+		return func() {}, nil
+	}
+	parts := admin.Parts{
+		Version: d.options.Version, Protocol: cfg.Wire.Version, SyncID: cfg.SyncID,
+		Director: d.speaker.director(), Counters: d.speaker.counters, Log: d.log,
+	}
+	serving, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(serving, parts); err != nil {
+			d.log.Error("nobody can ask for status or resync any more", "error", err)
+		}
+	}()
+	return func() { cancel(); <-ended }, nil
 }
 
 // deviceIsOpen says so, and what the module lacks.

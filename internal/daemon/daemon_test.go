@@ -53,7 +53,7 @@ func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := []string{"netns", "exec", ns.Name, self, "--sync-id=7", "--wire-version=1"}
+	before := []string{"netns", "exec", ns.Name, self, "--sync-id=7", "--wire-version=1", "--admin-socket="}
 	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--links=") }) {
 		before = append(before, "--multicast-interface=eth0")
 	}

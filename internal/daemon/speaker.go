@@ -3,9 +3,9 @@ package daemon
 import (
 	"context"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/counters"
-	"github.com/ssyncp/ssyncp/internal/peering"
 )
 
 // speaker is a version of the protocol that runs.
@@ -20,11 +20,5 @@ type speaker interface {
 	// are.
 	counters() (all, troubles []counters.Group)
 	// director is what people may ask; nil where there is no such thing.
-	director() director
-}
-
-// director is what people ask of version 2.
-type director interface {
-	Status(ctx context.Context) (peering.Status, error)
-	Resync(ctx context.Context, sender uint32) (asked int, err error)
+	director() admin.Director
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/counters"
@@ -78,7 +79,7 @@ func (v *version2) openLink(link config.Link) (cluster.Link, error) {
 		return nil, err
 	}
 	v.daemon.log.Info("link is open", "link", l.String(), "version", 2)
-	return l, nil
+	return &reportedLink{Link: l, log: v.daemon.log}, nil
 }
 
 func clusterSettings(cfg config.Config) (cluster.Settings, error) {
@@ -149,4 +150,4 @@ func (v *version2) counters() (all, troubles []counters.Group) {
 	return all, troubles
 }
 
-func (v *version2) director() director { return v.cluster }
+func (v *version2) director() admin.Director { return v.cluster }

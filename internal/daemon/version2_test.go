@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/keyring"
 	"github.com/ssyncp/ssyncp/internal/netnstest"
 )
@@ -282,4 +283,46 @@ func TestVersion2DoesNotStartWithoutAKey(t *testing.T) {
 		t.Error("it started")
 	}
 	d.logs("/nonexistent/key", "ssyncpd keygen")
+}
+
+func TestOperatorsAskForStatusAndResync(t *testing.T) {
+	nsA, nsB := pair(t)
+	key := newKey(t)
+	socket := filepath.Join(t.TempDir(), "socket")
+	a := start2(t, nsA, 1, key, "--admin-socket="+socket)
+	b := start2(t, nsB, 2, key)
+	a.with(1).synced()
+	b.with(1).synced()
+	client := admin.NewClient(socket)
+	status, err := client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := status.Membership; m == nil || m.State != "synced" || m.SenderID != "00000001" || len(m.Peers) != 1 || m.Peers[0].Name != "dir2" {
+		t.Errorf("status: %+v", status)
+	}
+	// What never was news comes when it is asked for.
+	b.ask(request{Table: 100})
+	done, err := client.Resync(t.Context(), "dir2")
+	if err != nil || done.Asked != 1 {
+		t.Errorf("asked %+v: %v", done, err)
+	}
+	a.holds(clients(0, 100))
+	a.stop()
+	if _, err := os.Stat(socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+func TestVersion1HasAStatusAndNoResync(t *testing.T) {
+	ns, _ := pair(t)
+	socket := filepath.Join(t.TempDir(), "socket")
+	start(t, ns, "--admin-socket="+socket).started()
+	client := admin.NewClient(socket)
+	if status, err := client.Status(t.Context()); err != nil || status.Membership != nil {
+		t.Errorf("status: %+v, %v", status, err)
+	}
+	if _, err := client.Resync(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "version 1") {
+		t.Errorf("resync: %v", err)
+	}
 }

@@ -60,7 +60,8 @@ func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 	daemon := &Daemon{director: d, path: path, ended: make(chan struct{})}
 	// Of one machine, all would have the same number, and name.
 	argv := append(append([]string{}, c.Under...), image.Daemon, "--config", path,
-		"--wire-sender-id", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(d.Name))), 10), "--wire-name", d.Name)
+		"--wire-sender-id", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(d.Name))), 10), "--wire-name", d.Name,
+		"--admin-socket", "/run/ssyncpd-"+d.Name+".sock")
 	daemon.command = exec.Command(argv[0], argv[1:]...)
 	daemon.command.Stdout, daemon.command.Stderr = daemon, daemon
 	if err := d.Start(daemon.command); err != nil {

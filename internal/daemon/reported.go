@@ -1,0 +1,61 @@
+package daemon
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/ssyncp/ssyncp/internal/transport"
+)
+
+// reportedLink logs which peers are not reached, as their hosts or routers say:
+// a kind of error that is new for a peer at once, one that goes on once a
+// minute.
+type reportedLink struct {
+	*transport.Link
+	log    *slog.Logger
+	errors map[reportedError]*reported
+}
+
+type reportedError struct {
+	peer netip.Addr
+	kind transport.PeerError
+}
+
+type reported struct {
+	at    time.Time // of the last line
+	count int       // since then
+}
+
+// Check is cluster.Link's. It is called every second.
+func (l *reportedLink) Check() (carrier bool, err error) {
+	for _, r := range l.PeerErrors() {
+		l.report(time.Now(), r)
+	}
+	return l.Link.Check()
+}
+
+func (l *reportedLink) report(now time.Time, r transport.PeerReport) {
+	key := reportedError{r.Peer, r.Kind}
+	k := l.errors[key]
+	if k == nil {
+		if l.errors == nil {
+			l.errors = make(map[reportedError]*reported)
+		}
+		k = new(reported)
+		l.errors[key] = k
+	}
+	k.count += r.Count
+	if !k.at.IsZero() && now.Sub(k.at) < repeatEvery {
+		return
+	}
+	attrs := []any{"peer", r.Peer, "error", r.Kind, "times", k.count}
+	if r.By.IsValid() {
+		attrs = append(attrs, "says", r.By)
+	}
+	if r.MTU > 0 {
+		attrs = append(attrs, "mtu", r.MTU)
+	}
+	l.log.Warn("a peer is not reached", attrs...)
+	k.at, k.count = now, 0
+}
