@@ -2,8 +2,12 @@ package ipvsclass_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,6 +134,36 @@ func TestNothingIsAllocatedPerEntry(t *testing.T) {
 
 func BenchmarkNews(b *testing.B)  { benchmark(b, news(b)) }
 func BenchmarkApply(b *testing.B) { benchmark(b, applying(b)) }
+
+// One look at the services of a busy director.
+func BenchmarkServices(b *testing.B) {
+	var table strings.Builder
+	table.WriteString("IP Virtual Server version 1.2.1 (size=4096)\n")
+	for i := range services {
+		fmt.Fprintf(&table, "TCP  C6336%03X:0050 rr  persistent 360 FFFFFFFF\n", i)
+		for j := range servers / services {
+			fmt.Fprintf(&table, "  -> 0A00%04X:1F40      Masq    1      12345      678       \n", i*servers/services+j)
+		}
+	}
+	path := filepath.Join(b.TempDir(), "ip_vs")
+	if err := os.WriteFile(path, []byte(table.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	o, err := ipvsclass.Open(ipvsclass.Options{
+		Device:       func() (ipvsdevice.Device, error) { return &endless{}, nil },
+		Counters:     ipvsclass.NewCounters(),
+		ServiceTable: path,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := o.Services(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
 
 func benchmark(b *testing.B, f func()) {
 	b.ReportAllocs()
