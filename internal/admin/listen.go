@@ -155,7 +155,7 @@ func removeStale(path string) error {
 func holder(path string) string {
 	conn, err := net.DialTimeout("unix", path, probeTimeout)
 	if err != nil {
-		return "a daemon that has just started, stops or is overloaded"
+		return fmt.Sprintf("a process that cannot be asked (%v): it starts, stops or hangs, or is of another user", cause(err))
 	}
 	defer conn.Close()
 	peer, err := credentials(conn.(*net.UnixConn))

@@ -160,7 +160,7 @@ func TestSocketsThatCannotBe(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { l.Close() })
-		}, "", admin.ErrInUse, "set another admin.socket here"},
+		}, "", admin.ErrInUse, "a process that cannot be asked (protocol wrong type for socket)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := socket(t)
