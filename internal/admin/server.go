@@ -117,6 +117,7 @@ func (s *Server) Serve(ctx context.Context, parts Parts) error {
 	// A connection is for one request: there is nothing to wait for behind it.
 	server.SetKeepAlivesEnabled(false)
 
+	parts.Log.Info("admin socket is open", "socket", s.path)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.listener) }()
 	select {
