@@ -107,6 +107,42 @@ static bool ssyncp_held(const struct ip_vs_conn *cp, unsigned long age)
 		(hold && (cp->old_state & queued) == queued));
 }
 
+/* How far a connection has come in its life. */
+static int ssyncp_progress(u16 protocol, u16 state)
+{
+	if (ssyncp_state_opening(protocol, state))
+		return 0;
+	if (ssyncp_state_closing(protocol, state))
+		return 3;
+	if (protocol == IPPROTO_TCP)
+		return state == IP_VS_TCP_S_ESTABLISHED ? 1 : 2;
+	if (protocol == IPPROTO_SCTP)
+		return state == IP_VS_SCTP_S_ESTABLISHED ? 1 : 2;
+	return 1;
+}
+
+/* What two messages may differ in the time that they take. */
+#define SSYNCP_SLACK	(HZ / 4)
+
+/*
+ * The age that e must not be over, to be news of cp. Packets of one handshake
+ * follow each other within less than messages about them differ in the time
+ * that they take: what brings a connection further in its life is not old news
+ * for being a little older. Nor is it of a template, which changes without a
+ * packet, to ASSURED and never back.
+ */
+static unsigned long ssyncp_news_age(const struct ip_vs_conn *cp,
+				     const struct ssyncp_entry *e,
+				     unsigned long age)
+{
+	const struct ssyncp_conn *rec = e->conn;
+
+	if (e->template || ssyncp_progress(cp->protocol, rec->state) >
+			   ssyncp_progress(cp->protocol, cp->state))
+		return age + SSYNCP_SLACK;
+	return age;
+}
+
 /* May e change cp? Under cp->lock. */
 int ssyncp_admit(const struct ip_vs_conn *cp,
 		 const struct ssyncp_entry *e)
@@ -115,12 +151,7 @@ int ssyncp_admit(const struct ip_vs_conn *cp,
 
 	if (ssyncp_held(cp, age))
 		return SSYNCP_REFUSED_LOCAL_HOLD;
-	/*
-	 * A connection changes with a packet, which makes it younger. A
-	 * template changes without one, to ASSURED and never back: two
-	 * messages that took different times must not pass for old news.
-	 */
-	if (e->age > age + (e->template ? HZ / 4 : 0))
+	if (e->age > ssyncp_news_age(cp, e, age))
 		return SSYNCP_REFUSED_STALE;
 	return SSYNCP_APPLIED;
 }

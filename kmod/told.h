@@ -45,13 +45,18 @@ static_assert(IP_VS_SCTP_S_LAST <= SSYNCP_STATE_MASK);
  * control connection. Other protocols have one state: only KNOWN tells their
  * connections apart.
  */
+static inline bool ssyncp_state_opening(u16 protocol, u16 state)
+{
+	if (likely(protocol == IPPROTO_TCP))
+		return SSYNCP_TCP_OPENING >> state & 1;
+	if (protocol == IPPROTO_SCTP)
+		return SSYNCP_SCTP_OPENING >> state & 1;
+	return true;
+}
+
 static inline bool ssyncp_conn_opening(const struct ip_vs_conn *cp)
 {
-	if (likely(cp->protocol == IPPROTO_TCP))
-		return SSYNCP_TCP_OPENING >> cp->state & 1;
-	if (cp->protocol == IPPROTO_SCTP)
-		return SSYNCP_SCTP_OPENING >> cp->state & 1;
-	return true;
+	return ssyncp_state_opening(cp->protocol, cp->state);
 }
 
 /*
@@ -59,13 +64,18 @@ static inline bool ssyncp_conn_opening(const struct ip_vs_conn *cp)
  * connection carries data in the other direction for as long as it likes, and
  * with direct routing or tunnels it is all that the director ever sees.
  */
+static inline bool ssyncp_state_closing(u16 protocol, u16 state)
+{
+	if (likely(protocol == IPPROTO_TCP))
+		return SSYNCP_TCP_CLOSING >> state & 1;
+	if (protocol == IPPROTO_SCTP)
+		return SSYNCP_SCTP_CLOSING >> state & 1;
+	return false;
+}
+
 static inline bool ssyncp_conn_closing(const struct ip_vs_conn *cp)
 {
-	if (likely(cp->protocol == IPPROTO_TCP))
-		return SSYNCP_TCP_CLOSING >> cp->state & 1;
-	if (cp->protocol == IPPROTO_SCTP)
-		return SSYNCP_SCTP_CLOSING >> cp->state & 1;
-	return false;
+	return ssyncp_state_closing(cp->protocol, cp->state);
 }
 
 /*

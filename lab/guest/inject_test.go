@@ -172,6 +172,43 @@ func TestInject(t *testing.T) {
 		}
 	})
 
+	t.Run("a step in its life is news if it is a little older, a step back is not", func(t *testing.T) {
+		for _, step := range []struct {
+			from, to ipvs.State
+			older    time.Duration
+			stale    bool
+		}{
+			{ipvs.TCPSynRecv, ipvs.TCPEstablished, 100 * time.Millisecond, false},
+			{ipvs.TCPEstablished, ipvs.TCPFinWait, 100 * time.Millisecond, false},
+			{ipvs.TCPFinWait, ipvs.TCPTimeWait, 100 * time.Millisecond, false},
+			{ipvs.TCPSynRecv, ipvs.TCPEstablished, 2 * time.Second, true},
+			{ipvs.TCPEstablished, ipvs.TCPSynRecv, 100 * time.Millisecond, true},
+			{ipvs.TCPTimeWait, ipvs.TCPEstablished, 100 * time.Millisecond, true},
+		} {
+			var c, late ipvs.Conn
+			var refused map[int]chardev.Reason
+			// The record is older by what it says, as long as it is there
+			// as soon as that.
+			eventually(t, 10*time.Second, func() bool {
+				c = in.established(natPort, ipvs.Masquerade)
+				c.State = step.from
+				late = c
+				late.State, late.Age = step.to, step.older
+				began := time.Now()
+				injectOne(t, in.device, c)
+				refused = inject(t, in.device, late)
+				return time.Since(began) < step.older/2
+			}, "two writes take too long")
+			want := step.to
+			if step.stale {
+				want = step.from
+			}
+			if got := in.mustKnow(t, c.Key()); got.State != want || (len(refused) > 0) != step.stale {
+				t.Errorf("%s behind %s, %v older: refused %v, state %s", late.StateName(), c.StateName(), step.older, refused, got.StateName())
+			}
+		}
+	})
+
 	t.Run("another real server replaces the copy, unless it is closing news", func(t *testing.T) {
 		c := in.established(natPort, ipvs.Masquerade)
 		injectOne(t, in.device, c)
