@@ -14,6 +14,7 @@ const (
 	PeerProven         Kind = iota // a peer is there, and what it sends is fresh
 	PeerLost                       // it fell silent
 	PeerBack                       // it is heard again
+	PeerRestarted                  // a later start of it is there instead
 	PeerForgotten                  // it was silent for so long that it is a new one when it comes back
 	LinkSilent                     // a peer is heard, but on this link (Origin.Link) no more
 	LinkBack                       // it is again
@@ -43,6 +44,7 @@ var kindNames = [...]string{
 	PeerProven:            "peer is there",
 	PeerLost:              "peer is lost",
 	PeerBack:              "peer is back",
+	PeerRestarted:         "peer was restarted",
 	PeerForgotten:         "peer is forgotten",
 	LinkSilent:            "link is silent",
 	LinkBack:              "link is back",

@@ -149,6 +149,12 @@ func (n *Node) takeChallenge(now time.Time, p *peer, c *block.Challenge) {
 func (n *Node) prove(now time.Time, p *peer, number uint64) {
 	p.proven, p.provenAt = true, now
 	p.window.begin(number)
+	for _, q := range n.peers.all {
+		if q != p && q.id.Sender == p.id.Sender && q.live() {
+			q.superseded = now
+			n.wake(q.over())
+		}
+	}
 	n.counters.Counts.Add(Proofs, 1)
 	n.tell(PeerProven, p)
 	n.join.proof(now)

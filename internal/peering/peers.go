@@ -29,7 +29,8 @@ type peer struct {
 	challenged time.Time // last
 	echoed     time.Time // last, whatever it asked
 	provenAt   time.Time
-	twin       bool // it was told that there is another live start
+	twin       bool      // it was told that there is another live start
+	superseded time.Time // a later start of its sender ID was proven; zero: none
 
 	window window
 	links  links
@@ -146,6 +147,21 @@ func (n *Node) heardFrom(now time.Time, p *peer) {
 	}
 }
 
+// over returns when it is known whether this start ended where a later one of
+// the same sender ID came: one that goes on is heard again by then.
+func (p *peer) over() time.Time { return p.superseded.Add(2 * max(twinGrace, p.interval)) }
+
+func (p *peer) restarted(now time.Time) bool {
+	return !p.superseded.IsZero() && !now.Before(p.over()) && p.heard.Sub(p.superseded) < twinGrace
+}
+
+// lose stops to count on a peer.
+func (n *Node) lose(p *peer) {
+	p.lost, p.twin = true, false
+	p.exchanged = false
+	n.stopServing(p)
+}
+
 // tickPeers finds out who fell silent.
 func (n *Node) tickPeers(now time.Time) {
 	for i := 0; i < len(n.peers.all); i++ {
@@ -163,10 +179,11 @@ func (n *Node) tickPeers(now time.Time) {
 			n.forget(p)
 			i--
 			continue
+		case p.live() && p.restarted(now):
+			n.lose(p)
+			n.tell(PeerRestarted, p)
 		case p.live() && silent >= p.silence():
-			p.lost, p.twin = true, false
-			p.exchanged = false
-			n.stopServing(p)
+			n.lose(p)
 			n.counters.Troubles.Add(Lost, 1)
 			n.tell(PeerLost, p)
 		}

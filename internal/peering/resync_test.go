@@ -35,6 +35,21 @@ func TestARestartedDaemonTellsWhatChangedMeanwhile(t *testing.T) {
 	})
 }
 
+// The start that ended is not counted on any longer than it takes to know.
+func TestARestartIsKnownAsOne(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.startAll()
+	w.run(12*time.Second, w.synced)
+	w.hosts[1].stop()
+	w.run(500 * time.Millisecond)
+	w.hosts[1].start()
+	w.run(2500 * time.Millisecond)
+	h := w.hosts[0]
+	if h.happened(PeerRestarted) != 1 || h.happened(PeerLost) != 0 {
+		t.Errorf("restarted %d times, lost %d times, want once and never", h.happened(PeerRestarted), h.happened(PeerLost))
+	}
+}
+
 // News of a service that is not here makes a director degraded, too.
 func TestNewsWithoutAServiceMakesADirectorDegraded(t *testing.T) {
 	w := newWorld(t, 1, 2)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/lab/image"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
+	"github.com/ssyncp/ssyncp/pkg/wire/frame"
 )
 
 // A Config is what differs between one daemon and the next.
@@ -45,6 +46,8 @@ type Daemon struct {
 const (
 	startLimit = 10 * time.Second
 	stopLimit  = 10 * time.Second
+
+	syncedLimit = 30 * time.Second
 )
 
 // StartDaemon starts ssyncpd and waits until it captures. At the end of the test
@@ -106,6 +109,26 @@ func (c Config) Text() string {
 const KeyFile = "/run/ssyncp-key"
 
 const key = "ssyncp-key-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+
+// Key returns it.
+func Key() frame.Key {
+	k, err := frame.ParseKeyFile([]byte(key))
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// Synced waits until the daemon says that it has what its peers have.
+func (d *Daemon) Synced(t testing.TB) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < syncedLimit; time.Sleep(20 * time.Millisecond) {
+		if strings.Contains(d.Log(), "to=synced") {
+			return
+		}
+	}
+	t.Fatalf("%s: ssyncpd is not synced after %v\n%s", d.director.Name, syncedLimit, d.Log())
+}
 
 func (d *Daemon) await(t testing.TB) {
 	t.Helper()

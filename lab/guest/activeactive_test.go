@@ -24,6 +24,7 @@ func TestActiveActive(t *testing.T) {
 	wire := tap(t, c.Directors[2])
 	c.start(t, 0)
 	c.start(t, 1)
+	c.synced(t)
 	serve(t, c.Topology, "tcp", port)
 	virtual := c.AddService(t, director.Service{Method: director.DR}, port)
 

@@ -42,6 +42,16 @@ func (c *cluster) start(t testing.TB, i int) {
 	c.daemons[i] = c.Directors[i].StartDaemon(t, director.Config{})
 }
 
+// synced waits until all daemons that run have what the others have.
+func (c *cluster) synced(t testing.TB) {
+	t.Helper()
+	for _, d := range c.daemons {
+		if d != nil {
+			d.Synced(t)
+		}
+	}
+}
+
 // powerOff takes a director away as a pulled plug does, and returns the moment
 // from which on it could tell nobody anything.
 func (c *cluster) powerOff(t testing.TB, i int) time.Time {

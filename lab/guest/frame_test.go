@@ -14,12 +14,15 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
 
-// What tcpdump sees on the sync link when one connection is made: one packet of
+// What tcpdump sees of version 1 on the sync link when one connection is made: one packet of
 // IP protocol 114, to the group, with TTL 255, and nothing of it unexplained.
 // docs/protocol.md takes such a frame apart.
 func TestFrameOnTheSyncLink(t *testing.T) {
 	const port = 8000
-	c := newCluster(t, 2, 1)
+	c := newQuietCluster(t, 2, 1)
+	for i, d := range c.Directors {
+		c.daemons[i] = d.StartDaemon(t, director.Config{Version: 1})
+	}
 	serve(t, c.Topology, "tcp", port)
 	virtual := c.AddService(t, director.Service{Method: director.NAT}, port)
 	text := make(chan string)

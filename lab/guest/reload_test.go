@@ -27,6 +27,7 @@ func TestDaemonRestartUnderLoad(t *testing.T) {
 	virtual := c.AddService(t, director.Service{Method: director.NAT}, port)
 	client := traffic.Client{Namespace: c.Client}
 
+	c.synced(t)
 	churn := client.Churn(perSecond, virtual)
 	crowd := gather(client, virtual, perSecond)
 	time.Sleep(time.Second)

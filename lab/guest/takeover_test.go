@@ -22,6 +22,7 @@ func TestTakeover(t *testing.T) {
 	client := traffic.Client{Namespace: c.Client}
 	c.start(t, 0)
 	c.start(t, 1)
+	c.synced(t)
 
 	open, err := client.OpenMany(streams, time.Second, virtual)
 	if err != nil {
@@ -46,6 +47,7 @@ func TestTakeover(t *testing.T) {
 	if n := len(c.Directors[2].Connections(t)); n != 0 {
 		t.Fatalf("director C knows %d connections of a director that was gone before it came", n)
 	}
+	c.daemons[2].Synced(t)
 	goOn("B")
 	origins(t, c.Directors[2], "SYNC", open)
 
@@ -55,6 +57,7 @@ func TestTakeover(t *testing.T) {
 	// A comes back with what it knew when it went.
 	c.Restore(t, c.Directors[0])
 	c.start(t, 0)
+	c.daemons[0].Synced(t)
 	goOn("C, and A is back")
 	more, err := client.OpenMany(streams/2, time.Second, virtual)
 	if err != nil {

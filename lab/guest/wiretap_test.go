@@ -13,7 +13,9 @@ import (
 
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
-	"github.com/ssyncp/ssyncp/pkg/wire"
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	ipvsentry "github.com/ssyncp/ssyncp/pkg/wire/entry"
+	"github.com/ssyncp/ssyncp/pkg/wire/frame"
 )
 
 // A wiretap hears what directors tell each other, on the sync link of one that
@@ -32,7 +34,7 @@ type heard struct {
 
 var group = netip.MustParseAddr("224.0.0.81")
 
-// tap listens until the end of the test. An advert that is not valid fails it.
+// tap listens until the end of the test. A message that is not valid fails it.
 func tap(t testing.TB, d *director.Director) *wiretap {
 	t.Helper()
 	var conn net.PacketConn
@@ -69,23 +71,36 @@ func tap(t testing.TB, d *director.Director) *wiretap {
 }
 
 func (w *wiretap) listen(t testing.TB, conn net.PacketConn) {
-	message := make([]byte, 2*wire.MaxSize)
+	opener, err := frame.NewOpener(7, director.Key())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	message := make([]byte, frame.MaxSize)
+	var decoder ipvsentry.Decoder
 	for {
 		n, from, err := conn.ReadFrom(message)
 		if err != nil {
 			return
 		}
 		at := time.Now()
-		advert, err := wire.Decode(message[:n])
+		body, err := opener.Open(message[:n])
+		var parsed block.Body
+		if err == nil {
+			parsed, err = block.Parse(body)
+		}
+		if err == nil {
+			err = decoder.Reset(parsed.Blocks())
+		}
 		if err != nil {
-			t.Errorf("advert of %v: %v", from, err)
+			t.Errorf("frame of %v: %v", from, err)
 			continue
 		}
 		sender, _ := netip.AddrFromSlice(from.(*net.IPAddr).IP.To4())
 		w.mu.Lock()
 		for {
 			h := heard{at: at, from: sender}
-			if !advert.Next(&h.conn) {
+			if !decoder.Next(&h.conn) {
 				break
 			}
 			w.heard = append(w.heard, h)
