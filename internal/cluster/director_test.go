@@ -356,6 +356,49 @@ func TestFramesFitTheSmallestLink(t *testing.T) {
 	})
 }
 
+// A link that loses what is long is found: frames get shorter, and what was lost
+// is made up for.
+func TestALinkThatLosesLongFramesIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		narrow, other := new(lan), new(lan)
+		a, b := pair(t, narrow, other)
+		lose := func(f []byte) bool { return len(f) > 900 }
+		for _, l := range []*lan{narrow, other} {
+			l.mu.Lock()
+			l.lose = lose
+			l.mu.Unlock()
+		}
+		for key := range uint32(3000) {
+			a.kernel.set(key, 1)
+		}
+		pass(time.Minute)
+		equal(t, a, b)
+		for _, h := range []*host{a, b} {
+			for _, want := range []string{"a link loses full-size frames", "link=0", "link=1"} {
+				if !strings.Contains(h.log.String(), want) {
+					t.Errorf("%s did not say %q:\n%s", h.cfg.Name, want, h.log)
+				}
+			}
+		}
+		for _, l := range []*lan{narrow, other} {
+			l.mu.Lock()
+			l.lose = nil
+			l.mu.Unlock()
+		}
+		pass(time.Minute)
+		for _, h := range []*host{a, b} {
+			if n := strings.Count(h.log.String(), "a link takes full-size frames again"); n != 2 {
+				t.Errorf("%s said of %d links that they do again", h.cfg.Name, n)
+			}
+		}
+		for key := range uint32(3000) {
+			a.kernel.set(key, 2)
+		}
+		pass(time.Second)
+		equal(t, a, b)
+	})
+}
+
 func TestRunFailsWhereItCannotBegin(t *testing.T) {
 	link := errors.New("interface sync does not exist")
 	device := errors.New("no such device")

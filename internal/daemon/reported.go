@@ -27,6 +27,18 @@ type reported struct {
 	count int       // since then
 }
 
+// remedies are what there is to do.
+var remedies = map[transport.PeerError]string{
+	transport.PeerNoRoute:             "add a route",
+	transport.PeerTooLarge:            "lower the MTU of the link's interface",
+	transport.PeerFirewall:            "a firewall of this host drops it: let it out",
+	transport.PeerHostUnreachable:     "see whether the host is up, and its address right",
+	transport.PeerProtocolUnreachable: "see whether ssyncpd runs there, with such a link and without udp_port",
+	transport.PeerPortUnreachable:     "see whether ssyncpd runs there, with this udp_port",
+	transport.PeerProhibited:          "a firewall on the way drops it: let it through",
+	transport.PeerTTLExceeded:         "raise the ttl of the link",
+}
+
 // Check is cluster.Link's. It is called every second.
 func (l *reportedLink) Check() (carrier bool, err error) {
 	for _, r := range l.PeerErrors() {
@@ -55,6 +67,9 @@ func (l *reportedLink) report(now time.Time, r transport.PeerReport) {
 	}
 	if r.MTU > 0 {
 		attrs = append(attrs, "mtu", r.MTU)
+	}
+	if remedy := remedies[r.Kind]; remedy != "" {
+		attrs = append(attrs, "do", remedy)
 	}
 	l.log.Warn("a peer is not reached", attrs...)
 	k.at, k.count = now, 0

@@ -25,7 +25,7 @@ func TestPeerThatIsNotReachedIsSaidOnceAMinute(t *testing.T) {
 	if len(lines) != 4 {
 		t.Fatalf("%d lines, want three in two minutes, and one of the other peer:\n%s", len(lines), &log)
 	}
-	for i, want := range []string{"times=2", "times=120", "times=120", "mtu=1400"} {
+	for i, want := range []string{"times=2 says=10.0.0.2 do=\"see whether ssyncpd runs there", "times=120", "times=120", "mtu=1400"} {
 		if !strings.Contains(lines[i], want) {
 			t.Errorf("line %d: %s, want %s", i, lines[i], want)
 		}

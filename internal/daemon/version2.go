@@ -73,6 +73,7 @@ func (v *version2) openLink(link config.Link) (cluster.Link, error) {
 		Peers:     link.Peers,
 		Protocol:  wire.Protocol,
 		Port:      int(link.UDPPort),
+		TTL:       link.TTL,
 		Counters:  v.link,
 	})
 	if err != nil {

@@ -119,6 +119,29 @@ func TestVersion2OverEveryKindOfLink(t *testing.T) {
 	}
 }
 
+// B's interface has a smaller MTU than A's, and drops without a word what is
+// larger.
+func TestLinkThatTakesLessThanItClaimsIsUsedAsFarAsItGoes(t *testing.T) {
+	nsA, nsB := pair(t)
+	nsB.IP(t, "link set eth0 mtu 1400")
+	key := newKey(t)
+	a := start2(t, nsA, 1, key)
+	b := start2(t, nsB, 2, key)
+	a.with(1).synced()
+	b.with(1).synced()
+	const n = 3000
+	a.ask(request{Queue: n})
+	a.logs(`msg="a link loses full-size frames"`, "name=dir2")
+	b.holds(clients(0, n))
+	a.ask(request{Queue: n, From: n})
+	b.holds(clients(n, n))
+	if strings.Contains(b.log.String(), "loses full-size frames") {
+		t.Error("what B sends fits")
+	}
+	a.stop()
+	b.stop()
+}
+
 func TestJoinerOfVersion2IsWholeBeforeItSaysSo(t *testing.T) {
 	nsA, nsB := pair(t)
 	key := newKey(t)

@@ -49,6 +49,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"group not multicast, IPv6", func(o *transport.Options) { o.Group = address("fd00::1") }, transport.ErrGroup, "fd00::1"},
 		{"group without interface", func(o *transport.Options) { o.Interface = "" }, transport.ErrNoInterface, "group 224.0.0.81 takes an interface"},
 		{"port out of range", func(o *transport.Options) { o.Port = 65536 }, transport.ErrPort, "65536"},
+		{"TTL out of range", func(o *transport.Options) { o.TTL = 256 }, transport.ErrTTL, "256"},
+		{"TTL of a group", func(o *transport.Options) { o.TTL = 254 }, transport.ErrTTL, "254"},
 		{"neither group nor peers", peers(), transport.ErrPeers, "neither a group nor peers"},
 		{"group and peers", func(o *transport.Options) { o.Peers = []netip.Addr{address("192.0.2.1")} }, transport.ErrPeers, "224.0.0.81"},
 		{"families mixed", peers("192.0.2.1", "fd00:1::1"), transport.ErrPeers, "192.0.2.1 and fd00:1::1 are of two families"},
