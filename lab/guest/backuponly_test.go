@@ -65,7 +65,7 @@ func TestBackupOnly(t *testing.T) {
 	}
 	through := func(i int, open []*traffic.Stream) {
 		t.Helper()
-		before := inPackets(t, c.Directors[1-i])
+		before, forwarded := inPackets(t, c.Directors[1-i]), inPackets(t, c.Directors[i])
 		for range 2 {
 			for _, err := range traffic.Exchange(open, crowdPatience).Errors {
 				t.Errorf("through %s: %v", c.Directors[i].Name, err)
@@ -73,6 +73,9 @@ func TestBackupOnly(t *testing.T) {
 		}
 		if n := inPackets(t, c.Directors[1-i]) - before; n != 0 {
 			t.Errorf("IPVS of %s forwarded %d packets of what it should serve", c.Directors[1-i].Name, n)
+		}
+		if inPackets(t, c.Directors[i]) == forwarded {
+			t.Errorf("IPVS of %s forwarded nothing", c.Directors[i].Name)
 		}
 	}
 
@@ -111,25 +114,34 @@ func TestBackupOnly(t *testing.T) {
 	through(0, open)
 }
 
-// inPackets returns how many packets IPVS of a director took, the second
-// figure of the total, in hexadecimal:
+// inPackets returns how many packets IPVS of a director took, the second figure
+// of each CPU, in hexadecimal; the total is some two seconds old:
 //
-//	Total Incoming Outgoing         Incoming         Outgoing
-//	Conns  Packets  Packets            Bytes            Bytes
-//	    5       13        0              8C4                0
-func inPackets(t testing.TB, d *director.Director) int {
+//	       Total Incoming Outgoing         Incoming         Outgoing
+//	CPU    Conns  Packets  Packets            Bytes            Bytes
+//	  0        5       13        0              8C4                0
+//	  1        0        0        0                0                0
+//	  ~        5       13        0              8C4                0
+func inPackets(t testing.TB, d *director.Director) (packets int) {
 	t.Helper()
-	text, err := d.ReadFile("ip_vs_stats")
+	text, err := d.ReadFile("ip_vs_stats_percpu")
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(string(text), "\n")
-	if len(lines) < 3 || len(strings.Fields(lines[2])) < 2 {
-		t.Fatalf("%s: no total in %q", d.Name, text)
+	for _, line := range strings.Split(string(text), "\n")[2:] {
+		fields := strings.Fields(line)
+		if len(fields) != 6 {
+			break
+		}
+		if fields[0] == "~" {
+			return packets
+		}
+		n, err := strconv.ParseInt(fields[2], 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets += int(n)
 	}
-	n, err := strconv.ParseInt(strings.Fields(lines[2])[1], 16, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(n)
+	t.Fatalf("%s: not the packets of each CPU: %q", d.Name, text)
+	return 0
 }

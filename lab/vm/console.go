@@ -9,7 +9,7 @@ import (
 
 // trouble is how a kernel says that something is wrong with it.
 var trouble = regexp.MustCompile(strings.Join([]string{
-	`WARNING:`, `\bBUG\b`, `Oops`, `KASAN`, `KCSAN`, `UBSAN`, `kmemleak`, `ODEBUG`,
+	`WARNING:`, `\bBUG\b`, `Oops`, `KASAN`, `UBSAN`, `kmemleak`, `ODEBUG`,
 	`possible circular`, `possible recursive`, `inconsistent lock state`, `suspicious RCU`,
 	`rcu: INFO`, `sleeping function called`, `scheduling while atomic`, `Call Trace`,
 	`general protection`, `[Uu]nable to handle`, `double fault`, `hung_task`, `blocked for more than`,

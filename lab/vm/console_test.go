@@ -35,6 +35,7 @@ func TestTroubleIsFoundOnTheConsole(t *testing.T) {
 func TestAnOrdinaryConsoleHasNoTrouble(t *testing.T) {
 	console := strings.Join([]string{
 		"[    0.0] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2",
+		"[    0.2] kcsan: non-strict mode configured - use CONFIG_KCSAN_STRICT=y to see all data races",
 		"[    0.4] DEBUG_INFO_BTF is set",
 		"[    2.9] ssyncp: loading out-of-tree module taints kernel.",
 		"[    2.9] ssyncp: module verification failed: signature and/or required key missing - tainting kernel",
