@@ -134,6 +134,6 @@ unsigned long ssyncp_own_timeout(struct netns_ipvs *ipvs,
 	}
 	pd = ip_vs_proto_data_get(ipvs, e->conn->protocol);
 	if (pd && pd->timeout_table)
-		return pd->timeout_table[e->conn->state];
+		return READ_ONCE(pd->timeout_table[e->conn->state]);
 	return 3 * 60 * HZ;
 }

@@ -38,7 +38,7 @@ static void ssyncp_news(struct ip_vs_conn *cp)
 	if (!q)
 		return;
 	/* The marks are in fields that the in-kernel master writes. */
-	if (unlikely(ipvs->sync_state & IP_VS_STATE_MASTER)) {
+	if (unlikely(READ_ONCE(ipvs->sync_state) & IP_VS_STATE_MASTER)) {
 		ssyncp_queue_master(q, true);
 		return;
 	}
@@ -92,7 +92,7 @@ static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
 	 * to tell, but of the template that it was scheduled by. That one is
 	 * pinned by n_control for as long as our caller holds cp.
 	 */
-	if (unlikely(cp->flags & IP_VS_CONN_F_ONE_PACKET)) {
+	if (unlikely(READ_ONCE(cp->flags) & IP_VS_CONN_F_ONE_PACKET)) {
 		cp = cp->control;
 		if (!cp || !ssyncp_is_news(cp))
 			return;

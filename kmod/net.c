@@ -33,7 +33,7 @@ void ssyncp_net_stats(struct net *net, struct ssyncp_stats *stats)
 		stats->queue_len = ssyncp_queue_size(q);
 	}
 	mutex_unlock(&ssyncp_mutex);
-	if (ipvs->sync_state & IP_VS_STATE_MASTER)
+	if (READ_ONCE(ipvs->sync_state) & IP_VS_STATE_MASTER)
 		stats->state |= SSYNCP_STATE_MASTER_RUNNING;
 
 	for_each_possible_cpu(cpu) {

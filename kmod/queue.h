@@ -93,7 +93,7 @@ static inline bool ssyncp_queue_push(struct ssyncp_queue *q,
 	if (!opening || !ssyncp_ring_holds(r, shard->half)) {
 		err = __ptr_ring_produce(r, cp);
 		wake = READ_ONCE(q->armed) &&
-		       ssyncp_ring_holds(r, q->watermark);
+		       ssyncp_ring_holds(r, READ_ONCE(q->watermark));
 	}
 	spin_unlock(&r->producer_lock);
 

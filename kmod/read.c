@@ -165,7 +165,8 @@ static ssize_t ssyncp_read_events(struct ssyncp_queue *q, char __user *buf)
 	struct netns_ipvs *ipvs = net_ipvs(q->net);
 
 	/* Seen from here, too: there may be no packet to see it from. */
-	ssyncp_queue_master(q, ipvs->sync_state & IP_VS_STATE_MASTER);
+	ssyncp_queue_master(q, READ_ONCE(ipvs->sync_state) &
+			       IP_VS_STATE_MASTER);
 
 	if (!READ_ONCE(q->events))
 		return 0;
@@ -262,7 +263,8 @@ __poll_t ssyncp_queue_poll(struct ssyncp_queue *q, struct file *file,
 		struct ptr_ring *r = &q->shards[i].ring;
 
 		/* What was consumed is cleared late: do not poll for that. */
-		if (ssyncp_ring_holds(r, q->watermark) && !__ptr_ring_empty(r))
+		if (ssyncp_ring_holds(r, READ_ONCE(q->watermark)) &&
+		    !__ptr_ring_empty(r))
 			return EPOLLIN | EPOLLRDNORM;
 	}
 	return 0;

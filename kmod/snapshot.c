@@ -44,8 +44,11 @@ static size_t ssyncp_snapshot_emit(struct ssyncp_snapshot *s,
 	unsigned long age;
 	size_t len = 0;
 
-	/* Without the lock: what changes just now is news anyway. */
-	if (!ssyncp_snapshot_wants(s, cp))
+	/*
+	 * Without the lock, which most are not worth: what changes just now is
+	 * news anyway, and what is wanted is looked at again under it.
+	 */
+	if (!data_race(ssyncp_snapshot_wants(s, cp)))
 		return 0;
 
 	nfct = ssyncp_nfct_seq(cp, &seq);
@@ -55,7 +58,7 @@ static size_t ssyncp_snapshot_emit(struct ssyncp_snapshot *s,
 		len = ssyncp_record_build(buf, cp, age, nfct);
 		/* What comes of it from now on, and its end, is news. */
 		if (s->flags & SSYNCP_ATTACH_OWNED &&
-		    !(cp->ipvs->sync_state & IP_VS_STATE_MASTER))
+		    !(READ_ONCE(cp->ipvs->sync_state) & IP_VS_STATE_MASTER))
 			ssyncp_conn_tell(cp, age);
 	}
 	spin_unlock_bh(&cp->lock);

@@ -40,7 +40,10 @@ static unsigned int ssyncp_timeout_of(struct netns_ipvs *ipvs, u16 protocol,
 {
 	struct ip_vs_proto_data *pd = ip_vs_proto_data_get(ipvs, protocol);
 
-	return pd && pd->timeout_table ? pd->timeout_table[state] : INT_MAX;
+	if (!pd || !pd->timeout_table)
+		return INT_MAX;
+	/* ipvsadm --set may write it just now. */
+	return READ_ONCE(pd->timeout_table[state]);
 }
 
 /* Of the states in which a connection may still carry data. */

@@ -134,8 +134,8 @@ static inline unsigned long ssyncp_conn_age(const struct ip_vs_conn *cp)
 static inline unsigned long
 ssyncp_refresh_interval(const struct ip_vs_conn *cp)
 {
-	unsigned long life = min_t(unsigned long, cp->timeout,
-				   (unsigned long)ssyncp_max_timeout * HZ);
+	unsigned long max = (unsigned long)READ_ONCE(ssyncp_max_timeout) * HZ;
+	unsigned long life = min_t(unsigned long, cp->timeout, max);
 	unsigned int period = sysctl_sync_refresh_period(cp->ipvs);
 
 	life = (life >> 2) + (life >> 4);
