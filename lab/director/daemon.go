@@ -24,6 +24,8 @@ type Config struct {
 	SyncID  int           // 0: 7
 	Period  time.Duration // 0: 100 ms
 	Version int           // of the protocol, 0: 2, with a key that all daemons of the lab have
+	Links   []string      // interfaces that version 2 uses at once; empty: the sync link
+	MaxPPS  int           // 0: the daemon's default
 	Extra   string        // TOML tables that the fields above do not name, and none but [wire] that they do
 	Under   []string      // a program to run it under, such as strace with options
 }
@@ -101,8 +103,18 @@ func (c Config) Text() string {
 	if strings.Contains(c.Extra, "[wire]") {
 		wire = ""
 	}
-	return fmt.Sprintf("sync_id = %d\n[device]\nperiod = %q\n[multicast]\ninterface = %q\n%s%s\n",
-		c.SyncID, c.Period.String(), SyncLink, wire, c.Extra)
+	links := ""
+	if len(c.Links) == 0 {
+		links = fmt.Sprintf("interface = %q\n", SyncLink)
+	}
+	if c.MaxPPS != 0 {
+		links += fmt.Sprintf("max_pps = %d\n", c.MaxPPS)
+	}
+	for _, link := range c.Links {
+		links += fmt.Sprintf("[[links]]\ninterface = %q\n", link)
+	}
+	return fmt.Sprintf("sync_id = %d\n[device]\nperiod = %q\n[multicast]\n%s%s%s\n",
+		c.SyncID, c.Period.String(), links, wire, c.Extra)
 }
 
 // KeyFile has the key that daemons of the lab share.

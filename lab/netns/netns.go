@@ -60,10 +60,15 @@ func (n *Namespace) create() error {
 }
 
 // Close takes the name away; the kernel ends the namespace when nothing is
-// left in it.
+// left in it. Once is enough, and twice no error.
 func (n *Namespace) Close() error {
+	if n.file == nil {
+		return nil
+	}
+	file := n.file
+	n.file = nil
 	path := filepath.Join(directory, n.Name)
-	return errors.Join(n.file.Close(), unix.Unmount(path, unix.MNT_DETACH), os.Remove(path))
+	return errors.Join(file.Close(), unix.Unmount(path, unix.MNT_DETACH), os.Remove(path))
 }
 
 // Do calls a function inside the namespace. Sockets and files that it opens,

@@ -124,31 +124,29 @@ func (lab *Topology) wire(t testing.TB) {
 	for _, segment := range segments {
 		fmt.Fprintf(&b, "link add %s type bridge mcast_snooping 0\nlink set %[1]s up\n", segment)
 	}
-	plug := func(node *netns.Namespace, segment string) {
-		fmt.Fprintf(&b, "link add %s type veth peer name %s netns %s\n", port(node, segment), segment, node.Name)
-		fmt.Fprintf(&b, "link set %s master %s up\n", port(node, segment), segment)
-	}
-	plug(lab.Client, director.FrontLink)
+	plug(&b, lab.Client, director.FrontLink)
 	for _, d := range lab.Directors {
-		for _, segment := range segments {
-			plug(d.Namespace, segment)
-		}
+		plug(&b, d.Namespace, segments...)
 	}
 	for _, s := range lab.Servers {
-		plug(s.Namespace, director.BackLink)
+		plug(&b, s.Namespace, director.BackLink)
 	}
 	batch(t, lab.fabric, b.String())
+}
+
+// plug adds commands for the fabric that plug a node into segments.
+func plug(b *strings.Builder, node *netns.Namespace, segments ...string) {
+	for _, segment := range segments {
+		fmt.Fprintf(b, "link add %s type veth peer name %s netns %s\n", port(node, segment), segment, node.Name)
+		fmt.Fprintf(b, "link set %s master %s up\n", port(node, segment), segment)
+	}
 }
 
 // configure gives everybody addresses and the routes that do not move.
 func (lab *Topology) configure(t testing.TB) {
 	t.Helper()
 	all := errands{ip: (*netns.Namespace).IP}
-	router := map[string]string{
-		"ipv4.ip_forward":              "1",
-		"ipv4.conf.all.send_redirects": "0", "ipv4.conf.default.send_redirects": "0",
-	}
-	all.node(t, lab.fabric, router,
+	all.node(t, lab.fabric, router(),
 		"addr add 10.0.1.1/24 dev front",
 		"addr add 10.0.2.1/24 dev back",
 		fmt.Sprintf("route add %v via %v", Clients, clientAddress),
@@ -158,14 +156,7 @@ func (lab *Topology) configure(t testing.TB) {
 		"link set front up",
 		fmt.Sprintf("route add local %v dev lo", Clients))
 	for _, d := range lab.Directors {
-		all.node(t, d.Namespace, router,
-			fmt.Sprintf("addr add %v/24 dev front", d.Front),
-			fmt.Sprintf("addr add %v/24 dev back", d.Back),
-			fmt.Sprintf("addr add %v/24 dev sync", d.Sync),
-			fmt.Sprintf("addr add %v/32 dev lo", Virtual),
-			"link set front up", "link set back up", "link set sync up",
-			fmt.Sprintf("route add %v via %v", Clients, clientAddress),
-			fmt.Sprintf("route add %v via %v", Flood, clientAddress))
+		all.director(t, d)
 	}
 	for _, s := range lab.Servers {
 		all.node(t, s.Namespace, map[string]string{
@@ -199,6 +190,26 @@ func (e *errands) node(t testing.TB, n *netns.Namespace, sysctls map[string]stri
 			t.Error(err)
 		}
 	})
+}
+
+// router are the keys of who forwards.
+func router() map[string]string {
+	return map[string]string{
+		"ipv4.ip_forward":              "1",
+		"ipv4.conf.all.send_redirects": "0", "ipv4.conf.default.send_redirects": "0",
+	}
+}
+
+// director configures one.
+func (e *errands) director(t testing.TB, d *director.Director) {
+	e.node(t, d.Namespace, router(),
+		fmt.Sprintf("addr add %v/24 dev front", d.Front),
+		fmt.Sprintf("addr add %v/24 dev back", d.Back),
+		fmt.Sprintf("addr add %v/24 dev sync", d.Sync),
+		fmt.Sprintf("addr add %v/32 dev lo", Virtual),
+		"link set front up", "link set back up", "link set sync up",
+		fmt.Sprintf("route add %v via %v", Clients, clientAddress),
+		fmt.Sprintf("route add %v via %v", Flood, clientAddress))
 }
 
 func (e *errands) wait(t testing.TB) {

@@ -11,35 +11,70 @@ import (
 	"github.com/ssyncp/ssyncp/lab/netns"
 )
 
-// burst is how many SYN are sent between two looks at the clock.
+// burst is how many segments are sent between two looks at the clock.
 const burst = 64
 
-// Flood sends count SYN from a namespace, perSecond of them as far as that can
-// be (0: no limit), each from the next address of a prefix and another port.
-// Nobody answers what comes back.
+// Flags of a TCP segment.
+type Flags uint8
+
+// Segments that make or change a connection of IPVS; SYN alone is how one is
+// asked for, ACK how a director meets one that it did not see the beginning of.
+const (
+	FIN Flags = 0x01
+	SYN Flags = 0x02
+	RST Flags = 0x04
+	ACK Flags = 0x10
+)
+
+// Segments are TCP segments without data, one from each of many clients that
+// take no notice of an answer. Each is from the next address of the prefix, and
+// from another port where there are more of them than addresses.
+type Segments struct {
+	Sources   netip.Prefix
+	To        netip.AddrPort
+	Flags     Flags
+	Count     int
+	PerSecond int // as far as that can be; 0: no limit
+}
+
+// Flood sends count SYN from a namespace, perSecond of them.
 func Flood(n *netns.Namespace, sources netip.Prefix, to netip.AddrPort, count, perSecond int) error {
+	return Segments{Sources: sources, To: to, Flags: SYN, Count: count, PerSecond: perSecond}.Send(n)
+}
+
+// Send sends them from a namespace, where they take the way of the prefix's first
+// address.
+func (s Segments) Send(n *netns.Namespace) error {
+	origin := s.Sources.Masked().Addr()
 	var fd int
 	err := n.Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("traffic: flood: %w", err)
+		return fmt.Errorf("traffic: segments: %w", err)
 	}
 	defer unix.Close(fd)
+	// The way is chosen by the socket's address, not by those in the packets.
+	if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1); err != nil {
+		return fmt.Errorf("traffic: segments: %w", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: origin.As4()}); err != nil {
+		return fmt.Errorf("traffic: segments: %v: %w", origin, err)
+	}
 
-	destination := &unix.SockaddrInet4{Addr: to.Addr().As4()}
-	first := binary.BigEndian.Uint32(sources.Masked().Addr().AsSlice())
-	addresses := uint32(1) << (32 - sources.Bits())
+	destination := &unix.SockaddrInet4{Addr: s.To.Addr().As4()}
+	first := binary.BigEndian.Uint32(origin.AsSlice())
+	addresses := uint32(1) << (32 - s.Sources.Bits())
 	began := time.Now()
-	for i := range uint32(count) {
-		if perSecond != 0 && i%burst == 0 {
-			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))))
+	for i := range uint32(s.Count) {
+		if s.PerSecond != 0 && i%burst == 0 {
+			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(s.PerSecond))))
 		}
 		source := netip.AddrPortFrom(addressOf(first+i%addresses), uint16(1024+i/addresses))
-		packet := syn(source, to, i)
+		packet := segment(source, s.To, s.Flags, i)
 		if err := unix.Sendto(fd, packet[:], 0, destination); err != nil {
-			return fmt.Errorf("traffic: flood: SYN %d of %d: %w", i, count, err)
+			return fmt.Errorf("traffic: segment %d of %d: %w", i, s.Count, err)
 		}
 	}
 	return nil
@@ -51,9 +86,9 @@ func addressOf(a uint32) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// syn builds an IPv4 packet with a SYN. The kernel fills in what it always
+// segment builds an IPv4 packet with a TCP header alone. The kernel fills in what it always
 // does: the IPv4 header's length, identification and checksum.
-func syn(from, to netip.AddrPort, sequence uint32) [40]byte {
+func segment(from, to netip.AddrPort, flags Flags, sequence uint32) [40]byte {
 	var p [40]byte
 	source, destination := from.Addr().As4(), to.Addr().As4()
 	p[0] = 4<<4 | 5 // version, header length
@@ -67,7 +102,7 @@ func syn(from, to netip.AddrPort, sequence uint32) [40]byte {
 	binary.BigEndian.PutUint16(tcp[2:], to.Port())
 	binary.BigEndian.PutUint32(tcp[4:], sequence)
 	tcp[12] = 5 << 4 // header length
-	tcp[13] = 0x02   // SYN
+	tcp[13] = byte(flags)
 	binary.BigEndian.PutUint16(tcp[14:], 65535)
 	binary.BigEndian.PutUint16(tcp[16:], tcpChecksum(p))
 	return p
