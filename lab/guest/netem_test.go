@@ -4,12 +4,14 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/lab/topology"
 	"github.com/ssyncp/ssyncp/lab/traffic"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
 // halves are those of the addresses that nobody answers: each is sent through a
@@ -65,7 +67,7 @@ func (f *fleet) segments(t testing.TB, flags traffic.Flags, to netip.AddrPort, c
 // both active, have the same connections, in the same states.
 func TestLoss(t *testing.T) {
 	loadModules(t, "sch_netem")
-	total := crowdSize(t, 10000)
+	total := crowdSize(t, 20000)
 	f := newFleet(t, 2, 2)
 	f.joinAll(t)
 	service := f.flooded(t, 8000)
@@ -93,4 +95,155 @@ func TestLoss(t *testing.T) {
 	}
 }
 
-var _ = topology.Flood
+// part returns one of the eight parts of a half.
+func part(half netip.Prefix, n int) netip.Prefix {
+	a := half.Masked().Addr().As4()
+	a[2] = byte(n << 5)
+	return netip.PrefixFrom(netip.AddrFrom4(a), half.Bits()+3)
+}
+
+// Two directors that do not hear each other for three seconds, both active, go
+// on opening, closing and changing connections, their own ones and each other's.
+// Then they have the same again.
+func TestPartition(t *testing.T) {
+	const (
+		each      = 1500 // connections of each part
+		partition = 3 * time.Second
+	)
+	f := newFleet(t, 2, 2)
+	a, b := f.Directors[0], f.Directors[1]
+	f.joinAll(t)
+	service := f.flooded(t, 8000)
+	f.Divide(t, halves...)
+	of := func(n int) []netip.Prefix { return []netip.Prefix{part(halves[0], n), part(halves[1], n)} }
+
+	for n := range 5 {
+		f.segments(t, traffic.ACK, service.Virtual, each, 0, of(n)...)
+	}
+	if n := alike(t, 20*time.Second, a, b); n != 2*5*each {
+		t.Fatalf("%d connections before the partition, want %d", n, 2*5*each)
+	}
+	// Nobody takes another's word on a connection that had packets just now.
+	time.Sleep(localHold)
+
+	began := time.Now()
+	f.CutSync(t, a)
+	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, 0, of(1)...)
+	f.segments(t, traffic.RST, service.Virtual, each, 0, of(2)...)
+	f.segments(t, traffic.ACK, service.Virtual, each, 0, of(5)...)
+	f.Route(t, 0, b)
+	f.Route(t, 1, a)
+	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, 0, of(3)...)
+	f.segments(t, traffic.ACK, service.Virtual, each, 0, of(6)...)
+	difference := compareTables(holdings(t, a), holdings(t, b), time.Now())
+	if difference.missing < each || difference.extra < each || difference.differing < each {
+		t.Errorf("the partition makes no difference: %v", difference)
+	}
+	if took := time.Since(began); took > partition {
+		t.Logf("slow: %v", took)
+	}
+	time.Sleep(time.Until(began.Add(partition)))
+	f.RestoreSync(t, a)
+	healed := time.Now()
+	n := alike(t, 30*time.Second, a, b)
+	t.Logf("%d connections, alike %v after the partition healed", n, time.Since(healed))
+	if n < 2*6*each {
+		t.Errorf("%d connections, want %d", n, 2*7*each)
+	}
+}
+
+// localHold is net.ipv4.vs's, a parameter of the module: how long a director
+// sticks to what its own packets say.
+const localHold = 3 * time.Second
+
+// A link whose frames come three seconds late, beside one that loses many:
+// no connection turns back to a state that it had before.
+func TestLateLink(t *testing.T) {
+	const (
+		each = 1500
+		late = 3 * time.Second
+	)
+	loadModules(t, "sch_netem")
+	f := newFleet(t, 2, 2)
+	f.AddSyncSegment(t)
+	f.links = []string{director.SyncLink, topology.SecondSyncLink}
+	a, b := f.Directors[0], f.Directors[1]
+	f.joinAll(t)
+	service := f.flooded(t, 8000)
+	f.impair(t, "loss", "20%")
+	for _, d := range f.Directors {
+		f.Impair(t, d, topology.SecondSyncLink, "delay", late.String())
+	}
+
+	watch := watchStates(t, b)
+	f.segments(t, traffic.ACK, service.Virtual, each, 0, halves[0])
+	time.Sleep(time.Second)
+	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, 0, halves[0])
+	time.Sleep(time.Second)
+	f.segments(t, traffic.RST, service.Virtual, each/2, 0, halves[0])
+	time.Sleep(late + 500*time.Millisecond)
+	watch.stop()
+	if n := alike(t, 10*time.Second, a, b); n < each/2 {
+		t.Errorf("%d connections, want %d", n, each/2)
+	}
+	counts := f.daemons[1].Counters(t)
+	if counts["peering.duplicate_frames"] == 0 || counts["peering.sent_nacks"] == 0 {
+		t.Errorf("nothing came twice, or nothing was lost: %v", counts)
+	}
+	for state := range order {
+		if watch.seen[state] == 0 {
+			t.Errorf("B was never seen with a connection in state %v", state)
+		}
+	}
+	t.Logf("%d looks at B, %v", watch.looks, watch.seen)
+}
+
+// order is how far states of the clients of segments are.
+var order = map[ipvs.State]int{ipvs.TCPEstablished: 1, ipvs.TCPFinWait: 2, ipvs.TCPClose: 3}
+
+// A watch looks at the states of a director's connections all the time.
+type watch struct {
+	quit  chan struct{}
+	ended sync.WaitGroup
+	looks int
+	seen  map[ipvs.State]int // connections
+}
+
+// watchStates begins to. A connection that turns back fails the test.
+func watchStates(t testing.TB, d *director.Director) *watch {
+	w := &watch{quit: make(chan struct{}), seen: make(map[ipvs.State]int)}
+	known := make(map[ipvs.Key]ipvs.State)
+	w.ended.Go(func() {
+		back := 0
+		for {
+			select {
+			case <-w.quit:
+				if back > 0 {
+					t.Errorf("%s: %d connections turned back", d.Name, back)
+				}
+				return
+			default:
+			}
+			for _, c := range snapshot(t, d, false) {
+				before, had := known[c.Key()]
+				switch {
+				case !had || order[before] < order[c.State]:
+					known[c.Key()] = c.State
+					w.seen[c.State]++
+				case order[before] > order[c.State]:
+					if back++; back <= 10 {
+						t.Errorf("%s: back from state %v: %v", d.Name, before, &c)
+					}
+					known[c.Key()] = c.State
+				}
+			}
+			w.looks++
+		}
+	})
+	return w
+}
+
+func (w *watch) stop() {
+	close(w.quit)
+	w.ended.Wait()
+}

@@ -71,7 +71,8 @@ func (d *difference) note(count *int, format string, args ...any) {
 
 // compareTables compares a table with the one that it ought to be like. What is
 // about to end may have ended in one of the two. What had a packet since then is
-// left out: it may not have been told yet.
+// left out: it may not have been told yet; and what its owner has not told and
+// will not, as it was over before.
 func compareTables(want, got map[ipvs.Key]holding, then time.Time) *difference {
 	d := &difference{}
 	dying := func(h holding) bool { return time.Until(h.expires) < lifetimesApart }
@@ -79,7 +80,7 @@ func compareTables(want, got map[ipvs.Key]holding, then time.Time) *difference {
 	for key, w := range want {
 		g, has := got[key]
 		switch {
-		case recent(w) || has && recent(g) || dying(w):
+		case recent(w) || has && recent(g) || dying(w) || w.Marks&ipvs.MarkKnown == 0 && closing(w):
 		case !has:
 			d.note(&d.missing, "missing: %v", &w.Conn)
 		default:
@@ -92,6 +93,14 @@ func compareTables(want, got map[ipvs.Key]holding, then time.Time) *difference {
 		}
 	}
 	return d
+}
+
+func closing(h holding) bool {
+	switch h.State {
+	case ipvs.TCPTimeWait, ipvs.TCPClose, ipvs.TCPLastAck:
+		return h.Protocol == ipvs.TCP && !h.Template()
+	}
+	return false
 }
 
 func (d *difference) compare(w, g holding) {
