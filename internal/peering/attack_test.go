@@ -66,6 +66,19 @@ func TestReplayWithinAStartIsDropped(t *testing.T) {
 	w.wantEqual()
 }
 
+// What was sent before the proof was never new, and is a replay as well.
+func TestReplayFromBeforeTheProofIsNoDuplicate(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	all := w.record()
+	w.startAll()
+	w.run(12*time.Second, w.synced)
+	w.spy = nil
+	w.replay(w.hosts[0], *all)
+	if h := w.hosts[0]; h.count(Duplicates) > 0 || h.trouble(Replayed) == 0 {
+		t.Errorf("%d duplicates, %d replayed", h.count(Duplicates), h.trouble(Replayed))
+	}
+}
+
 // The sender started anew: its earlier start cannot prove that it is there.
 func TestReplayAcrossARestartOfTheSenderIsDropped(t *testing.T) {
 	w, all := conversation(t)

@@ -47,7 +47,7 @@ func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
 			n.counters.Troubles.Add(EchoWrong, 1)
 		default:
 			n.prove(now, p, body.Number)
-			p.links.take(now, p.origin.Link, body.Number)
+			p.links.begin(now, p.origin.Link, body.Number)
 			n.take(now, p, body)
 			return
 		}

@@ -39,6 +39,14 @@ func (l *links) take(now time.Time, at int, number uint64) (isNew, back bool) {
 	return true, back
 }
 
+// begin says that over a link a frame proved its peer's freshness: what was sent
+// before it came before, or does not count.
+func (l *links) begin(now time.Time, at int, number uint64) {
+	if at >= 0 && at < len(l) {
+		l[at] = link{top: number, seen: ^uint64(0), heard: now}
+	}
+}
+
 // tickLinks finds out which links of a live peer fell silent while others did
 // not.
 func (n *Node) tickLinks(now time.Time, p *peer) {
