@@ -50,14 +50,13 @@ func TestAttacksChangeNothing(t *testing.T) {
 		{"snapshot request", func(b []byte) ([]byte, error) {
 			return block.AppendSnapshotRequest(b, &block.SnapshotRequest{Peer: self, Request: 7, Classes: 1 << block.ClassIPVS})
 		}, []string{"unproven_request"}},
-		{"snapshot chunk", func(b []byte) ([]byte, error) {
-			b = s.advert(clone, 1, 0)
-			return block.AppendSnapshotChunk(b, &block.SnapshotChunk{Peer: self, Request: 7, Last: true})
+		{"snapshot chunk", func([]byte) ([]byte, error) {
+			return block.AppendSnapshotChunk(s.advert(clone, 1, 0), &block.SnapshotChunk{Peer: self, Request: 7, Last: true})
 		}, []string{"unproven_chunk", "unproven_advert"}},
 		{"snapshot ACK", func(b []byte) ([]byte, error) {
 			return block.AppendSnapshotAck(b, &block.SnapshotAck{Peer: self, Request: 7}, nil)
 		}, []string{"unproven_ack"}},
-		{"advert", func(b []byte) ([]byte, error) { return s.advert(clone, 1, 1), nil }, []string{"unproven_advert"}},
+		{"advert", func([]byte) ([]byte, error) { return s.advert(clone, 1, 1), nil }, []string{"unproven_advert"}},
 		{"probe", func(b []byte) ([]byte, error) { return block.AppendProbe(b, 1300) }, []string{"unproven_other"}},
 	}
 

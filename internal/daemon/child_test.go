@@ -32,6 +32,9 @@ import (
 const childVariable = "TEST_DAEMON_CHILD"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(floodVariable) != "" {
+		os.Exit(flood(os.Stdin, os.Stdout))
+	}
 	if owned, err := strconv.Atoi(os.Getenv(childVariable)); err == nil {
 		os.Exit(child(owned))
 	}
@@ -45,11 +48,13 @@ type request struct {
 	Table int            // puts that many connections into the table
 	From  int            // the number of the first of them
 	Raise chardev.Events // makes events pending
+	Brief bool           // wants no list of what was written
 }
 
 // answer is what was written to the device so far.
 type answer struct {
 	Written []string
+	Taken   uint64 // how many connections that is
 	Writes  uint64
 	Reads   uint64
 }
@@ -98,8 +103,10 @@ func serve(module *chardevtest.Module, in io.Reader, out io.Writer) {
 			module.Raise(r.Raise)
 		}
 		a := answer{Written: []string{}}
-		for _, c := range module.Written() {
-			a.Written = append(a.Written, c.Client.String())
+		if !r.Brief {
+			for _, c := range module.Written() {
+				a.Written = append(a.Written, c.Client.String())
+			}
 		}
 		var stats chardev.Stats
 		device := module.Open()
@@ -108,6 +115,7 @@ func serve(module *chardevtest.Module, in io.Reader, out io.Writer) {
 			return
 		}
 		device.Close()
+		a.Taken = stats.Counters[chardev.CounterCreated] + stats.Counters[chardev.CounterUpdated]
 		a.Writes, a.Reads = stats.Counters[chardev.CounterWriteCalls], stats.Counters[chardev.CounterReadCalls]
 		line, err := json.Marshal(a)
 		if err != nil {
