@@ -44,7 +44,7 @@ kmod: ## Build kmod/ssyncp.ko, for KDIR or KERNEL
 build: ## Build bin/ssyncpd
 	CGO_ENABLED=0 go build -trimpath -ldflags='-X main.version=$(VERSION)' -o bin/ssyncpd ./cmd/ssyncpd
 
-test: lint unit fuzz kmod-check $(KERNELS:%=guest-%) dkms ## All of the following up to dkms, with KERNELS
+test: lint unit flood fuzz kmod-check $(KERNELS:%=guest-%) dkms ## All of the following up to dkms, with KERNELS
 
 lint: ## gofmt, go vet, staticcheck, go.mod tidy
 	@lab/install-packages build
@@ -57,6 +57,11 @@ lint: ## gofmt, go vet, staticcheck, go.mod tidy
 unit: ## Unit tests with the race detector, fuzz corpora, the ABI test
 	@lab/install-packages build guest
 	go test -race ./...
+
+# Both measure daemons, so that they are not run with the race detector.
+flood: ## 50,000 bad frames a second, and sixteen receivers with one that loses
+	@lab/install-packages build guest
+	go test -count=1 -v -run='TestFloodOfBadFrames|TestCrowdWithOneThatLoses' ./internal/daemon
 
 fuzz: ## Every fuzz target for FUZZTIME
 	lab/fuzz $(FUZZTIME) ./pkg/... ./internal/...
@@ -139,6 +144,6 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug stress fuzz-device demo failover \
+.PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug stress fuzz-device demo failover \
 	bench bench-kernel dkms install uninstall clean \
 	$(GUESTS) $(STRESSES)

@@ -47,6 +47,7 @@ type request struct {
 	Queue int            // puts that many connections into the capture queue
 	Table int            // puts that many connections into the table
 	From  int            // the number of the first of them
+	Open  bool           // has those that are queued in the table, too, as they are in a kernel
 	Raise chardev.Events // makes events pending
 	Brief bool           // wants no list of what was written
 }
@@ -88,6 +89,7 @@ func child(owned int) int {
 }
 
 func serve(module *chardevtest.Module, in io.Reader, out io.Writer) {
+	table := module.Table()
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		var r request
@@ -96,6 +98,10 @@ func serve(module *chardevtest.Module, in io.Reader, out io.Writer) {
 			return
 		}
 		module.Queue(conns(r.From, r.Queue)...)
+		if r.Open {
+			table = append(table, conns(r.From, r.Queue)...)
+			module.SetTable(table...)
+		}
 		if r.Table > 0 {
 			module.SetTable(conns(r.From, r.Table)...)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -112,6 +113,7 @@ type wiretap struct {
 
 // overheard is a frame, as somebody with the key sees it.
 type overheard struct {
+	at      time.Time
 	from    netip.Addr
 	to      netip.Addr
 	payload []byte
@@ -166,6 +168,7 @@ func (w *wiretap) run() {
 			continue
 		}
 		o := overheard{
+			at:      time.Now(),
 			from:    netip.AddrFrom4([4]byte(buf[12:])),
 			to:      netip.AddrFrom4([4]byte(buf[16:])),
 			payload: bytes.Clone(buf[20:n]),
