@@ -52,7 +52,7 @@ func TestReportHasEveryFigureWithItsSpread(t *testing.T) {
 }
 
 func TestChartIsWellFormedAndHasABarForEachContestant(t *testing.T) {
-	svg, err := chart(build.Kernel{Release: "6.1.0"}, measured())
+	svg, err := drawing(build.Kernel{Release: "6.1.0"}, measured())
 	if err != nil {
 		t.Fatal(err)
 	}
