@@ -469,19 +469,19 @@ func (b *batch) mustBe(t *testing.T, refused []int) {
 				t.Errorf("%s: refused, but the table has %v", e.name, &found[0])
 			}
 		case slices.Contains(refused, i):
-			if len(found) != 1 || !alike(found[0], *e.before) || found[0].Marks != e.before.Marks {
+			if len(found) != 1 || !asWritten(found[0], *e.before) || found[0].Marks != e.before.Marks {
 				t.Errorf("%s: refused, but the table has %v\nit had %v", e.name, found, e.before)
 			}
 		default:
 			// One that was replaced may still be there.
-			if !slices.ContainsFunc(found, func(c ipvs.Conn) bool { return alike(c, e.conn) }) {
+			if !slices.ContainsFunc(found, func(c ipvs.Conn) bool { return asWritten(c, e.conn) }) {
 				t.Errorf("%s: the table has %v\nwritten was %v", e.name, found, &e.conn)
 			}
 		}
 	}
 }
 
-func alike(a, b ipvs.Conn) bool {
+func asWritten(a, b ipvs.Conn) bool {
 	return a.State == b.State && a.Dest == b.Dest && a.Timeout == b.Timeout && a.Method() == b.Method()
 }
 
