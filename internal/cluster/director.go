@@ -222,8 +222,9 @@ func (d *Director) take(b batch) {
 	if b.failed != nil {
 		d.linkFailed(d.links[b.link], b.failed)
 	}
+	now := time.Now() // not when it came: the node may have been told a later time since
 	for i := range b.frames {
-		d.node.Receive(b.at, b.frames[i].from, &b.frames[i].body)
+		d.node.Receive(now, b.frames[i].from, &b.frames[i].body)
 	}
 	d.holdings.flush()
 	b.done <- struct{}{}

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"time"
 
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
@@ -18,7 +17,6 @@ type received struct {
 // batch is what a receiver hands over. Its memory is the receiver's again
 // when done was told.
 type batch struct {
-	at     time.Time
 	frames []received
 	failed error // of the link, which is closed by then
 	link   int
@@ -61,7 +59,7 @@ func (r *receiver) run(ctx context.Context, inbox chan<- batch) {
 			hand(batch{failed: err})
 			return
 		}
-		if len(r.frames) > 0 && !hand(batch{at: time.Now(), frames: r.frames}) {
+		if len(r.frames) > 0 && !hand(batch{frames: r.frames}) {
 			return
 		}
 	}
