@@ -116,7 +116,13 @@ const most = 5000
 // returns how many there were.
 func (f *faults) each(t *testing.T, try func(failing)) int {
 	t.Helper()
-	for n := 1; n < most; n++ {
+	return f.some(t, 1, 1, try)
+}
+
+// some is each with every step-th allocation, from a first one on.
+func (f *faults) some(t *testing.T, first, step int, try func(failing)) int {
+	t.Helper()
+	for n := first; n < most; n += step {
 		left := 0
 		try(func(call func() unix.Errno) unix.Errno {
 			f.set(f.nth, n)
