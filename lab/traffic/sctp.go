@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -27,11 +28,7 @@ func dialSCTP(source netip.Addr, to netip.AddrPort, limit time.Duration) (net.Co
 			return nil, os.NewSyscallError("bind", err)
 		}
 	}
-	timeout := unix.NsecToTimeval(limit.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout); err != nil {
-		return nil, os.NewSyscallError("setsockopt", err)
-	}
-	if err := unix.Connect(fd, sockaddr(to)); err != nil {
+	if err := connectWithin(fd, sockaddr(to), limit); err != nil {
 		return nil, fmt.Errorf("sctp: %v: %w", to, os.NewSyscallError("connect", err))
 	}
 	conn, err := net.FileConn(file)
@@ -39,6 +36,34 @@ func dialSCTP(source netip.Addr, to netip.AddrPort, limit time.Duration) (net.Co
 		return nil, err
 	}
 	return conn, conn.(*net.TCPConn).SetLinger(0)
+}
+
+// connectWithin waits in poll(): a connect() that waits would end with the first
+// signal that the runtime sends to its thread.
+func connectWithin(fd int, to unix.Sockaddr, limit time.Duration) error {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, to); !errors.Is(err, unix.EINPROGRESS) {
+		return err
+	}
+	for deadline := time.Now().Add(limit); ; {
+		left := max(time.Until(deadline), 0)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(left.Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case n == 0:
+			return unix.ETIMEDOUT
+		default:
+			failed, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+			if err == nil && failed != 0 {
+				err = unix.Errno(failed)
+			}
+			return err
+		}
+	}
 }
 
 // listenSCTP listens on an address. The peer is told of all that the socket is
