@@ -31,7 +31,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  KERNEL=$(KERNEL)  a kernel of lab/kernels: $(MATRIX)"
 	@echo "  KDIR=...        kernel headers, for kmod"
@@ -129,6 +129,9 @@ failover: ## The same RUNS times over, with the verdict
 bench: ## Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./pkg/... ./internal/peering
 
+bench-pipeline: ## Two whole daemons with a link between them: throughput, latency
+	go run ./lab/bench/pipeline -svg docs/benchmarks-pipeline.svg
+
 bench-kernel: ## Instructions per connection and per packet, in a guest
 	@lab/install-packages build guest
 	go run ./lab/bench -kernel $(KERNEL) -svg docs/benchmarks-$(KERNEL).svg
@@ -145,5 +148,5 @@ clean: ## Remove what was built; .cache/kernels stays
 
 .NOTPARALLEL:
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug stress fuzz-device demo failover \
-	bench bench-kernel dkms install uninstall clean \
+	bench bench-pipeline bench-kernel dkms install uninstall clean \
 	$(GUESTS) $(STRESSES)
