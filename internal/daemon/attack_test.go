@@ -58,6 +58,9 @@ func TestAttacksChangeNothing(t *testing.T) {
 		}, []string{"unproven_ack"}},
 		{"advert", func([]byte) ([]byte, error) { return s.advert(clone, 1, 1), nil }, []string{"unproven_advert"}},
 		{"probe", func(b []byte) ([]byte, error) { return block.AppendProbe(b, 1300) }, []string{"unproven_other"}},
+		{"probe ACK", func(b []byte) ([]byte, error) {
+			return block.AppendProbeAck(b, &block.ProbeAck{Peer: self, Number: 1})
+		}, []string{"unproven_other"}},
 	}
 
 	type attack struct {
