@@ -26,6 +26,7 @@ type Config struct {
 	Version int           // of the protocol, 0: 2, with a key that all daemons of the lab have
 	Links   []string      // interfaces that version 2 uses at once; empty: the sync link
 	MaxPPS  int           // 0: the daemon's default
+	Wire    string        // lines of the table wire that the fields above do not name
 	Extra   string        // TOML tables that the fields above do not name, and none but [wire] that they do
 	Under   []string      // a program to run it under, such as strace with options
 }
@@ -66,7 +67,7 @@ func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 	// Of one machine, all would have the same number, and name.
 	argv := append(append([]string{}, c.Under...), image.Daemon, "--config", path,
 		"--wire-sender-id", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(d.Name))), 10), "--wire-name", d.Name,
-		"--admin-socket", "/run/ssyncpd-"+d.Name+".sock")
+		"--admin-socket", d.adminSocket())
 	daemon.command = exec.Command(argv[0], argv[1:]...)
 	daemon.command.Stdout, daemon.command.Stderr = daemon, daemon
 	if err := d.Start(daemon.command); err != nil {
@@ -88,6 +89,17 @@ func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 	return daemon
 }
 
+// adminSocket is where the daemon of a director takes orders.
+func (d *Director) adminSocket() string { return "/run/ssyncpd-" + d.Name + ".sock" }
+
+// Resync has the daemon ask all peers for what they own, as an operator would.
+func (d *Daemon) Resync(t testing.TB) {
+	t.Helper()
+	if _, err := d.director.Run(image.Daemon, "resync", "--admin-socket", d.director.adminSocket()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Text returns the configuration file.
 func (c Config) Text() string {
 	if c.SyncID == 0 {
@@ -100,6 +112,7 @@ func (c Config) Text() string {
 		c.Version = 2
 	}
 	wire := fmt.Sprintf("[wire]\nversion = %d\nkey_file = %q\n", c.Version, KeyFile)
+	wire += c.Wire
 	if strings.Contains(c.Extra, "[wire]") {
 		wire = ""
 	}

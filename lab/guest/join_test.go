@@ -32,7 +32,7 @@ func TestRebootedDirectorIsWhole(t *testing.T) {
 		busy.Servers = append(busy.Servers, netip.AddrPortFrom(s.Address, 8001))
 	}
 	for _, half := range halves {
-		f.segments(t, traffic.ACK, quiet.Virtual, many/len(halves), 0, half)
+		f.segments(t, traffic.ACK, quiet.Virtual, many/len(halves), half)
 	}
 	churn := traffic.Client{Namespace: f.Client}.Churn(perSecond, busy.Virtual)
 	time.Sleep(time.Second)
@@ -50,13 +50,13 @@ func TestRebootedDirectorIsWhole(t *testing.T) {
 	if difference := compareTables(want, got, said.Add(-young)); !difference.none() {
 		t.Errorf("when it says so: %v", difference)
 	}
-	if len(want) < many {
+	if len(want) < many*9/10 {
 		t.Errorf("%d connections, want %d", len(want), many)
 	}
 	if opened, failed := churn.Stop(); opened < perSecond || failed > 0 {
 		t.Errorf("churn: %d opened, %d failed", opened, failed)
 	}
-	alike(t, 10*time.Second, f.Directors...)
+	sameTables(t, 10*time.Second, f.Directors...)
 	t.Logf("%d connections, synced %v after the start", len(want), said.Sub(began))
 }
 
@@ -74,11 +74,12 @@ func TestDonorDies(t *testing.T) {
 		f.becomes(t, i, "synced")
 	}
 	service := f.flooded(t, 8000)
-	f.segments(t, traffic.ACK, service.Virtual, many, 0, halves[0])
-	alike(t, 20*time.Second, f.Directors[:2]...)
+	f.segments(t, traffic.ACK, service.Virtual, many, halves[0])
+	total := sameTables(t, 20*time.Second, f.Directors[:2]...)
+	nearly(t, total, many)
 
 	f.join(t, 2)
-	half := func() bool { return joiner.Stats(t).ConnCount >= many/2 }
+	half := func() bool { return int(joiner.Stats(t).ConnCount) >= total/2 }
 	eventually(t, 2*syncedLimit, half, "no half of a snapshot")
 	if state := f.daemons[2].State(); state != "joining" {
 		t.Fatalf("%s with half of the connections", state)
@@ -90,8 +91,8 @@ func TestDonorDies(t *testing.T) {
 	f.powerOff(t, donor)
 	died := time.Now()
 	f.becomes(t, 2, "synced")
-	if n := alike(t, 0, f.Directors[1-donor], joiner); n != many {
-		t.Errorf("%d connections, want %d", n, many)
+	if n := sameTables(t, 0, f.Directors[1-donor], joiner); n != total {
+		t.Errorf("%d connections, want %d", n, total)
 	}
 	t.Logf("whole %v after its donor died", time.Since(died))
 }
@@ -107,54 +108,55 @@ func TestServiceDrift(t *testing.T) {
 	second.Servers = f.ServersAt(topology.IPv4, 8001)
 	a.AddService(t, second)
 	f.join(t, 0)
-	f.segments(t, traffic.ACK, first.Virtual, each, 0, part(halves[0], 0))
-	f.segments(t, traffic.ACK, second.Virtual, each, 0, part(halves[0], 1))
+	f.segments(t, traffic.ACK, first.Virtual, each, part(halves[0], 0))
+	f.segments(t, traffic.ACK, second.Virtual, each, part(halves[0], 1))
 
 	f.join(t, 1)
 	f.becomes(t, 1, "degraded")
-	if n := len(holdings(t, b)); n != each {
-		t.Errorf("%d connections while it is degraded, want %d", n, each)
-	}
-	if n := counter(t, b, chardev.CounterRefused+chardev.Counter(chardev.RefusedNoDest)); n < each {
+	nearly(t, len(holdings(t, b)), each)
+	if n := counter(t, b, chardev.CounterRefused+chardev.Counter(chardev.RefusedNoDest)); n < each*9/10 {
 		t.Errorf("%d refused for lack of a service, want %d", n, each)
 	}
 	b.AddService(t, second)
 	added := time.Now()
 	f.becomes(t, 1, "synced")
-	alike(t, 0, a, b)
+	sameTables(t, 0, a, b)
 	t.Logf("whole %v after the service was there", time.Since(added))
 
 	// The service may go while the director runs, too.
 	b.IPVSAdm(t, "--delete-service", "--tcp-service", second.Virtual.String())
-	f.segments(t, traffic.ACK, second.Virtual, each, 0, part(halves[0], 2))
+	f.segments(t, traffic.ACK, second.Virtual, each, part(halves[0], 2))
 	f.becomes(t, 1, "degraded")
 	b.AddService(t, second)
 	f.becomes(t, 1, "synced")
-	alike(t, 0, a, b)
+	sameTables(t, 0, a, b)
 }
 
 // What is gone on one director does not come back by itself, nor take the others'
-// along.
+// along; an operator has it back.
 func TestFlushOnOneSide(t *testing.T) {
 	const many = 1000
 	f := newFleet(t, 2, 1)
 	a, b := f.Directors[0], f.Directors[1]
 	f.joinAll(t)
 	service := f.flooded(t, 8000)
-	f.segments(t, traffic.ACK, service.Virtual, many, 0, halves[0])
-	alike(t, 10*time.Second, a, b)
+	f.segments(t, traffic.ACK, service.Virtual, many, halves[0])
+	total := sameTables(t, 10*time.Second, a, b)
+	nearly(t, total, many)
 
 	expire(t, b)
 	time.Sleep(3 * time.Second)
 	if n := len(holdings(t, b)); n != 0 {
 		t.Errorf("%d connections came back", n)
 	}
-	if n := len(holdings(t, a)); n != many {
-		t.Errorf("%d connections on the other side, want %d", n, many)
+	if n := len(holdings(t, a)); n != total {
+		t.Errorf("%d connections on the other side, want %d", n, total)
 	}
 	if state := f.daemons[1].State(); state != "synced" {
 		t.Errorf("%s after a flush", state)
 	}
+	f.daemons[1].Resync(t)
+	sameTables(t, 10*time.Second, a, b)
 }
 
 // expire ends all connections of a director: IPVS has no command for it.

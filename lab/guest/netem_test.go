@@ -44,13 +44,16 @@ func (f *fleet) impair(t testing.TB, options ...string) {
 	}
 }
 
-// segments sends segments of count clients of each half, all at once, and fails
-// the test where one cannot.
-func (f *fleet) segments(t testing.TB, flags traffic.Flags, to netip.AddrPort, count, perSecond int, from ...netip.Prefix) {
+// segmentsPerSecond is what a guest that has not much of a processor passes on.
+const segmentsPerSecond = 3000
+
+// segments sends a segment from each of count clients of each of the prefixes,
+// all at once, and fails the test where one cannot.
+func (f *fleet) segments(t testing.TB, flags traffic.Flags, to netip.AddrPort, count int, from ...netip.Prefix) {
 	t.Helper()
 	errs := make(chan error)
 	for _, sources := range from {
-		s := traffic.Segments{Sources: sources, To: to, Flags: flags, Count: count, PerSecond: perSecond}
+		s := traffic.Segments{Sources: sources, To: to, Flags: flags, Count: count, PerSecond: segmentsPerSecond / len(from)}
 		go func() { errs <- s.Send(f.Client) }()
 	}
 	for range from {
@@ -76,22 +79,19 @@ func TestLoss(t *testing.T) {
 
 	each := total / len(halves)
 	began := time.Now()
-	f.segments(t, traffic.ACK, service.Virtual, each, 0, halves...)
+	f.segments(t, traffic.ACK, service.Virtual, each, halves...)
 	// Some close, one way or the other.
-	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each/4, 0, halves...)
-	f.segments(t, traffic.RST, service.Virtual, each/8, 0, halves...)
+	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each/4, halves...)
+	f.segments(t, traffic.RST, service.Virtual, each/8, halves...)
 	made := time.Since(began)
-	n := alike(t, 30*time.Second, f.Directors...)
+	n := sameTables(t, 30*time.Second, f.Directors...)
 	t.Logf("%d connections in %v, alike %v later", n, made, time.Since(began)-made)
-	if n < total*9/10 {
-		t.Errorf("%d connections, want %d", n, total)
-	}
+	nearly(t, n, total)
 	for i, daemon := range f.daemons {
 		counts := daemon.Counters(t)
 		if counts["peering.sent_again"] == 0 || counts["peering.sent_nacks"] == 0 {
 			t.Errorf("%s lost nothing: %v", f.Directors[i].Name, counts)
 		}
-		t.Logf("%s: %v", f.Directors[i].Name, counts)
 	}
 }
 
@@ -118,25 +118,23 @@ func TestPartition(t *testing.T) {
 	of := func(n int) []netip.Prefix { return []netip.Prefix{part(halves[0], n), part(halves[1], n)} }
 
 	for n := range 5 {
-		f.segments(t, traffic.ACK, service.Virtual, each, 0, of(n)...)
+		f.segments(t, traffic.ACK, service.Virtual, each, of(n)...)
 	}
-	if n := alike(t, 20*time.Second, a, b); n != 2*5*each {
-		t.Fatalf("%d connections before the partition, want %d", n, 2*5*each)
-	}
+	nearly(t, sameTables(t, 20*time.Second, a, b), 2*5*each)
 	// Nobody takes another's word on a connection that had packets just now.
 	time.Sleep(localHold)
 
 	began := time.Now()
 	f.CutSync(t, a)
-	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, 0, of(1)...)
-	f.segments(t, traffic.RST, service.Virtual, each, 0, of(2)...)
-	f.segments(t, traffic.ACK, service.Virtual, each, 0, of(5)...)
+	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, of(1)...)
+	f.segments(t, traffic.RST, service.Virtual, each, of(2)...)
+	f.segments(t, traffic.ACK, service.Virtual, each, of(5)...)
 	f.Route(t, 0, b)
 	f.Route(t, 1, a)
-	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, 0, of(3)...)
-	f.segments(t, traffic.ACK, service.Virtual, each, 0, of(6)...)
+	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, of(3)...)
+	f.segments(t, traffic.ACK, service.Virtual, each, of(6)...)
 	difference := compareTables(holdings(t, a), holdings(t, b), time.Now())
-	if difference.missing < each || difference.extra < each || difference.differing < each {
+	if difference.missing < each || difference.extra < each || difference.differing < 2*each {
 		t.Errorf("the partition makes no difference: %v", difference)
 	}
 	if took := time.Since(began); took > partition {
@@ -145,10 +143,17 @@ func TestPartition(t *testing.T) {
 	time.Sleep(time.Until(began.Add(partition)))
 	f.RestoreSync(t, a)
 	healed := time.Now()
-	n := alike(t, 30*time.Second, a, b)
+	n := sameTables(t, 30*time.Second, a, b)
 	t.Logf("%d connections, alike %v after the partition healed", n, time.Since(healed))
-	if n < 2*6*each {
-		t.Errorf("%d connections, want %d", n, 2*7*each)
+	nearly(t, n, 2*7*each)
+}
+
+// nearly fails the test where connections are missing on all directors: a guest
+// may drop a segment on its way, and not a tenth of them.
+func nearly(t testing.TB, n, want int) {
+	t.Helper()
+	if n > want || n < want*9/10 {
+		t.Errorf("%d connections, want %d", n, want)
 	}
 }
 
@@ -176,14 +181,14 @@ func TestLateLink(t *testing.T) {
 	}
 
 	watch := watchStates(t, b)
-	f.segments(t, traffic.ACK, service.Virtual, each, 0, halves[0])
+	f.segments(t, traffic.ACK, service.Virtual, each, halves[0])
 	time.Sleep(time.Second)
-	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, 0, halves[0])
+	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each, halves[0])
 	time.Sleep(time.Second)
-	f.segments(t, traffic.RST, service.Virtual, each/2, 0, halves[0])
+	f.segments(t, traffic.RST, service.Virtual, each/2, halves[0])
 	time.Sleep(late + 500*time.Millisecond)
 	watch.stop()
-	if n := alike(t, 10*time.Second, a, b); n < each/2 {
+	if n := sameTables(t, 10*time.Second, a, b); n < each/2 {
 		t.Errorf("%d connections, want %d", n, each/2)
 	}
 	counts := f.daemons[1].Counters(t)

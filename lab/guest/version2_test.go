@@ -1,20 +1,16 @@
 package guest
 
 import (
-	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/ssyncp/ssyncp/internal/keyring"
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/lab/topology"
 )
 
-// A fleet is a cluster whose directors speak version 2, with a key.
+// A fleet is a cluster whose daemons are watched closely.
 type fleet struct {
 	*cluster
-	key   string
 	links []string // empty: the sync link alone
 	pace  int      // max_pps; 0: the default
 }
@@ -22,32 +18,16 @@ type fleet struct {
 // syncedLimit is how long a director may take until it is whole.
 const syncedLimit = 10 * time.Second
 
-// newFleet builds a network with a key, where no daemon runs yet.
+// newFleet builds a network where no daemon runs yet.
 func newFleet(t testing.TB, directors, servers int) *fleet {
 	t.Helper()
-	return &fleet{cluster: newQuietCluster(t, directors, servers), key: newKey(t)}
-}
-
-func newKey(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "key")
-	if _, err := keyring.Create(path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// config is what a director is told; more are lines of the table wire.
-func (f *fleet) config(i int, more string) director.Config {
-	// All machine IDs are the guest's.
-	return director.Config{Links: f.links, MaxPPS: f.pace, Extra: fmt.Sprintf(
-		"[wire]\nversion = 2\nkey_file = %q\nsender_id = %d\nname = %q\n%s\n", f.key, i+1, f.Directors[i].Name, more)}
+	return &fleet{cluster: newQuietCluster(t, directors, servers)}
 }
 
 // join starts the daemon of a director.
 func (f *fleet) join(t testing.TB, i int) {
 	t.Helper()
-	f.daemons[i] = f.Directors[i].StartDaemon(t, f.config(i, ""))
+	f.daemons[i] = f.Directors[i].StartDaemon(t, director.Config{Links: f.links, MaxPPS: f.pace})
 }
 
 // joinAll starts all daemons at once and waits until they are synced. It returns

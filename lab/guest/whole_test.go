@@ -115,9 +115,9 @@ func (d *difference) compare(w, g holding) {
 	}
 }
 
-// alike waits until the tables of directors are alike, and returns how many
+// sameTables waits until the tables of directors are alike, and returns how many
 // entries they have.
-func alike(t testing.TB, limit time.Duration, directors ...*director.Director) int {
+func sameTables(t testing.TB, limit time.Duration, directors ...*director.Director) int {
 	t.Helper()
 	first := directors[0]
 	for began := time.Now(); ; time.Sleep(200 * time.Millisecond) {
