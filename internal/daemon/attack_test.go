@@ -14,6 +14,7 @@ import (
 // Whoever can send on the link changes nothing without the key, and with what was
 // recorded; each attempt is counted under its own name.
 func TestAttacksChangeNothing(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	// Another host's program is a member of the group on the other interface.
 	join(t, s)
@@ -263,6 +264,7 @@ func join(t *testing.T, s *scene) {
 
 // What was recorded of an earlier start of either side is worth nothing.
 func TestReplayAcrossRestarts(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name             string
 		sender, receiver bool // which one starts anew
@@ -280,6 +282,7 @@ func TestReplayAcrossRestarts(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := newScene(t)
 			old := recorded(s.tap.overheard(peerIP, 0))
 			s.peer.stop()
@@ -327,6 +330,7 @@ func TestReplayAcrossRestarts(t *testing.T) {
 // director, and its numbers. That one notices, takes nothing of it, and starts
 // anew, so that its peers can tell the two apart.
 func TestClonedWhileRunning(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	all := s.tap.overheard(victimIP, 0)
 	last := all[len(all)-1].body
@@ -352,6 +356,7 @@ func TestClonedWhileRunning(t *testing.T) {
 // A machine was copied: two directors have one sender ID, and a key. Both are
 // named, by everybody, and what they tell is not mixed up.
 func TestClonedSender(t *testing.T) {
+	t.Parallel()
 	lan := newLAN(t, 3)
 	key := newKey(t)
 	a := start2(t, lan.hosts[0], 1, key).synced()

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"testing"
 
@@ -27,16 +26,18 @@ import (
 // these tests is a process of its own, this test binary again, with a kernel
 // module that is played by chardevtest and told what to do on standard input.
 
-// childVariable makes a child. Its value is how many connections are in the
-// table from the start.
+// childVariable makes a child.
 const childVariable = "TEST_DAEMON_CHILD"
+
+// tableFlag is how many connections are in its table from the start.
+const tableFlag = "test-table"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(floodVariable) != "" {
 		os.Exit(flood(os.Stdin, os.Stdout))
 	}
-	if owned, err := strconv.Atoi(os.Getenv(childVariable)); err == nil {
-		os.Exit(child(owned))
+	if os.Getenv(childVariable) != "" {
+		os.Exit(child())
 	}
 	os.Exit(m.Run())
 }
@@ -60,16 +61,17 @@ type answer struct {
 	Reads   uint64
 }
 
-func child(owned int) int {
-	var module chardevtest.Module
-	module.SetTable(conns(0, owned)...)
-	go serve(&module, os.Stdin, os.Stdout)
+func child() int {
 	flags := pflag.NewFlagSet("child", pflag.ContinueOnError)
 	config.Flags(flags)
+	owned := flags.Int(tableFlag, 0, "")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
+	var module chardevtest.Module
+	module.SetTable(conns(0, *owned)...)
+	go serve(&module, os.Stdin, os.Stdout)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	signals := make(chan os.Signal, 1)

@@ -66,11 +66,9 @@ func TestCrowdWithOneThatLoses(t *testing.T) {
 		t.Fatal(err)
 	}
 	wire := tap(t, lan.hosts[0], "eth0", key)
-	t.Setenv(childVariable, "1000")
-	sender := start2(t, lan.hosts[0], 1, keyFile, "--multicast-max-pps="+pps).synced()
+	sender := start2(t, lan.hosts[0], 1, keyFile, "--multicast-max-pps="+pps, "--test-table=1000").synced()
 	nft(t, lan.hosts[1], "table netdev loss {\n chain ingress {\n type filter hook ingress device eth0 priority 0\n"+
 		" ip protocol 114 numgen random mod 100 < 30 drop\n }\n}\n")
-	t.Setenv(childVariable, "0")
 	begin := time.Now()
 	var all []*director
 	for i := range receivers {
@@ -127,8 +125,11 @@ func TestCrowdWithOneThatLoses(t *testing.T) {
 	if len(again) < receivers {
 		t.Error("hardly anything was sent again")
 	}
-	// A tenth more: when a frame was heard is not when it was sent.
-	if limit := quarter * int(window/time.Second) * 11 / 10; peak > limit {
+	if frames[0].at.IsZero() {
+		t.Fatal("the kernel does not say when frames passed")
+	}
+	// A twentieth more: a busy machine lets one wait longer than another.
+	if limit := quarter * int(window/time.Second) * 21 / 20; peak > limit {
 		t.Errorf("%d frames in %v were extra", peak, window)
 	}
 	if n := sender.counters()["cluster paced"]; n > periods {

@@ -59,10 +59,7 @@ func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 	}
 	args = append(before, args...)
 	d.process = exec.Command("ip", args...)
-	d.process.Env = os.Environ()
-	if os.Getenv(childVariable) == "" {
-		d.process.Env = append(d.process.Env, childVariable+"=0")
-	}
+	d.process.Env = append(os.Environ(), childVariable+"=1")
 	d.process.Stderr = &d.log
 	if d.in, err = d.process.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -210,8 +207,7 @@ func TestStopSendsWhatIsQueuedAndExits0(t *testing.T) {
 func TestConnectionsOlderThanTheDaemonAreAdvertised(t *testing.T) {
 	nsA, nsB := pair(t)
 	b := start(t, nsB).started()
-	t.Setenv(childVariable, "500")
-	start(t, nsA).started()
+	start(t, nsA, "--test-table=500").started()
 	b.has(clients(0, 500))
 }
 

@@ -70,9 +70,7 @@ func newScene(t *testing.T) *scene {
 	s.attacker = newInjector(t, s.nsB, "eth0", s.nsA, "eth0")
 	s.aside = newInjector(t, s.nsB, "eth1", s.nsA, "eth1")
 
-	t.Setenv(childVariable, strconv.Itoa(victimOwns))
-	s.victim = start2(t, s.nsA, 1, s.keyFile).synced()
-	t.Setenv(childVariable, "0")
+	s.victim = start2(t, s.nsA, 1, s.keyFile, "--test-table="+strconv.Itoa(victimOwns)).synced()
 	s.peer = start2(t, s.nsB, 2, s.keyFile)
 	s.peer.logs("to=synced")
 	s.victim.with(1)
@@ -88,10 +86,10 @@ func newScene(t *testing.T) *scene {
 	s.peer.holds(clients(0, victimOwns+lost))
 	s.peer.ask(request{Queue: 100, From: peerOwns})
 	s.victim.holds(clients(peerOwns, 100))
-	for _, kind := range []block.Type{block.TypeChallenge, block.TypeEcho, block.TypeNack, block.TypeSnapshotRequest, block.TypeSnapshotAck} {
-		if len(s.tap.overheard(peerIP, kind)) == 0 {
-			t.Fatalf("no %v was overheard", kind)
-		}
+	for _, kind := range []block.Type{
+		block.TypeAdvert, block.TypeChallenge, block.TypeEcho, block.TypeNack, block.TypeSnapshotRequest, block.TypeSnapshotAck,
+	} {
+		eventually(t, kind.String()+" of the peer", func() bool { return len(s.tap.overheard(peerIP, kind)) > 0 })
 	}
 	return s
 }

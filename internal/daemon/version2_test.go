@@ -85,6 +85,7 @@ func linkLocal(t *testing.T, all ...*netnstest.Namespace) {
 }
 
 func TestVersion2OverEveryKindOfLink(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, a, b string }{
 		{"IPv4 group", "eth0", "eth0"},
 		{"IPv6 group", "eth0,group=ff12::81", "eth0,group=ff12::81"},
@@ -94,6 +95,7 @@ func TestVersion2OverEveryKindOfLink(t *testing.T) {
 		{"two links", "eth0;eth0,peers=192.0.2.2,udp_port=7114", "eth0;eth0,peers=192.0.2.1,udp_port=7114"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			nsA, nsB := pair(t)
 			if strings.Contains(c.a, "ff12::") {
 				linkLocal(t, nsA, nsB)
@@ -145,9 +147,7 @@ func TestLinkThatTakesLessThanItClaimsIsUsedAsFarAsItGoes(t *testing.T) {
 func TestJoinerOfVersion2IsWholeBeforeItSaysSo(t *testing.T) {
 	nsA, nsB := pair(t)
 	key := newKey(t)
-	t.Setenv(childVariable, "5000")
-	a := start2(t, nsA, 1, key).synced()
-	t.Setenv(childVariable, "0")
+	a := start2(t, nsA, 1, key, "--test-table=5000").synced()
 	b := start2(t, nsB, 2, key)
 	b.logs("to=synced")
 	if n := len(b.ask(request{}).Written); n < 5000 {
@@ -217,6 +217,7 @@ func TestKeyIsChangedByReloads(t *testing.T) {
 }
 
 func TestWithoutTheKeyNobodyIsBelieved(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	a := start2(t, nsA, 1, newKey(t)).synced()
 	b := start2(t, nsB, 2, newKey(t)).synced()
@@ -243,6 +244,7 @@ func TestNoAuthenticationIsAskedForByNameAndWarnedOf(t *testing.T) {
 // While a cluster goes from version 1 to version 2, a director of each kind
 // tells the other what it has, in either order, and old connections as well.
 func TestBothVersionsForALimitedTime(t *testing.T) {
+	t.Parallel()
 	dual := func() string { return "--wire-dual-until=" + time.Now().Add(time.Hour).Format(time.RFC3339) }
 	key := newKey(t)
 	for _, c := range []struct {
@@ -254,11 +256,10 @@ func TestBothVersionsForALimitedTime(t *testing.T) {
 		{"version 2", []string{"--wire-version=2", "--wire-key-file=" + key}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			nsA, nsB := pair(t)
-			t.Setenv(childVariable, "500")
-			a := start2(t, nsA, 1, key, dual())
+			a := start2(t, nsA, 1, key, dual(), "--test-table=500")
 			a.synced()
-			t.Setenv(childVariable, "0")
 			b := start(t, nsB, append([]string{"--wire-sender-id=2", "--wire-join-timeout=1s"}, c.second...)...)
 			if c.second == nil {
 				b.started()

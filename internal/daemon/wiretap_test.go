@@ -113,7 +113,7 @@ type wiretap struct {
 
 // overheard is a frame, as somebody with the key sees it.
 type overheard struct {
-	at      time.Time
+	at      time.Time // by the kernel's clock
 	from    netip.Addr
 	to      netip.Addr
 	payload []byte
@@ -137,6 +137,9 @@ func tap(t *testing.T, ns *netnstest.Namespace, device string, key frame.Key) *w
 			err = unix.Bind(w.fd, address)
 		}
 		if err == nil {
+			err = unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		}
+		if err == nil {
 			err = unix.SetsockoptTimeval(w.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000})
 		}
 	})
@@ -155,7 +158,7 @@ func (w *wiretap) run() {
 		w.t.Error(err)
 		return
 	}
-	buf := make([]byte, 1<<16)
+	buf, control := make([]byte, 1<<16), make([]byte, 256)
 	for {
 		w.mu.Lock()
 		fd := w.fd
@@ -163,12 +166,12 @@ func (w *wiretap) run() {
 		if fd < 0 {
 			return
 		}
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, length, _, _, err := unix.Recvmsg(fd, buf, control, 0)
 		if err != nil || n < 20 || buf[9] != wire.Protocol {
 			continue
 		}
 		o := overheard{
-			at:      time.Now(),
+			at:      stamp(control[:length]),
 			from:    netip.AddrFrom4([4]byte(buf[12:])),
 			to:      netip.AddrFrom4([4]byte(buf[16:])),
 			payload: bytes.Clone(buf[20:n]),
@@ -188,6 +191,20 @@ func (w *wiretap) run() {
 		w.frames = append(w.frames, o)
 		w.mu.Unlock()
 	}
+}
+
+// stamp returns the time that the kernel had when a packet passed.
+func stamp(control []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return time.Time{}
 }
 
 // overheard returns what was recorded so far, of one address and with a block of
