@@ -175,6 +175,7 @@ func pair(t *testing.T) (a, b *netnstest.Namespace) {
 }
 
 func TestConnectionsReachThePeerInBothDirections(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	a, b := start(t, nsA).started(), start(t, nsB).started()
 	const n = 3000
@@ -196,6 +197,7 @@ func TestConnectionsReachThePeerInBothDirections(t *testing.T) {
 }
 
 func TestStopSendsWhatIsQueuedAndExits0(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	a, b := start(t, nsA, "--device-period=10s").started(), start(t, nsB).started()
 	a.ask(request{Queue: 120})
@@ -257,6 +259,7 @@ func TestMasterThatRunsIsSaid(t *testing.T) {
 }
 
 func TestInterfaceThatGoesDownIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	a, b := start(t, nsA).started(), start(t, nsB).started()
 	nsA.IP(t, "link set eth0 down")

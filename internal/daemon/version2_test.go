@@ -124,6 +124,7 @@ func TestVersion2OverEveryKindOfLink(t *testing.T) {
 // B's interface has a smaller MTU than A's, and drops without a word what is
 // larger.
 func TestLinkThatTakesLessThanItClaimsIsUsedAsFarAsItGoes(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	nsB.IP(t, "link set eth0 mtu 1400")
 	key := newKey(t)
@@ -145,6 +146,7 @@ func TestLinkThatTakesLessThanItClaimsIsUsedAsFarAsItGoes(t *testing.T) {
 }
 
 func TestJoinerOfVersion2IsWholeBeforeItSaysSo(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	key := newKey(t)
 	a := start2(t, nsA, 1, key, "--test-table=5000").synced()
@@ -158,6 +160,7 @@ func TestJoinerOfVersion2IsWholeBeforeItSaysSo(t *testing.T) {
 }
 
 func TestKeyIsChangedByReloads(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	config := func(number int) (file string, write func(text string)) {
 		file = filepath.Join(t.TempDir(), "ssyncpd.toml")
@@ -231,6 +234,7 @@ func TestWithoutTheKeyNobodyIsBelieved(t *testing.T) {
 }
 
 func TestNoAuthenticationIsAskedForByNameAndWarnedOf(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	a := start2(t, nsA, 1, "/none", "--wire-auth=none")
 	b := start2(t, nsB, 2, "/none", "--wire-auth=none")
@@ -301,6 +305,7 @@ func TestVersion1EndsInTime(t *testing.T) {
 }
 
 func TestVersion2DoesNotStartWithoutAKey(t *testing.T) {
+	t.Parallel()
 	ns, _ := pair(t)
 	d := start2(t, ns, 1, "/nonexistent/key")
 	if err := <-d.ended; err == nil {
@@ -310,6 +315,7 @@ func TestVersion2DoesNotStartWithoutAKey(t *testing.T) {
 }
 
 func TestOperatorsAskForStatusAndResync(t *testing.T) {
+	t.Parallel()
 	nsA, nsB := pair(t)
 	key := newKey(t)
 	socket := filepath.Join(t.TempDir(), "socket")
