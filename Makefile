@@ -104,6 +104,16 @@ $(STRESSES): stress-%:
 
 matrix-stress: $(MATRIX:%=stress-%) ## The same in each kernel of MATRIX
 
+# Directors that have to be alike whatever happens to them and to the network.
+CLUSTER_TESTS := TestLoss|TestPartition|TestLateLink|TestRebootedDirectorIsWhole|TestDonorDies|TestServiceDrift|TestFlushOnOneSide
+CLUSTER_TESTS := $(CLUSTER_TESTS)|TestAnyOfThreeActiveDirectorsMayDie|TestThreeDirectorsStartAtOnce|TestRollingUpgrade.*|TestKeyRotation
+
+lab-cluster: ## The guest tests of version 2 among directors, in full: 100,000 connections, every order
+	@lab/install-packages build guest matrix
+	go build -o .cache/bin/guest ./lab/cmd/guest
+	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='^($(CLUSTER_TESTS))$$' \
+		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -append=CLUSTER=long -kernel=$(KERNEL)' ./lab/guest
+
 fuzz-device: ## Every system call of /dev/ssyncp with any argument, for FUZZ, in KERNEL; SEED
 	@lab/install-packages build guest matrix
 	go build -o .cache/bin/guest ./lab/cmd/guest
@@ -147,6 +157,6 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug stress fuzz-device demo failover \
+.PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress fuzz-device demo failover \
 	bench bench-pipeline bench-kernel dkms install uninstall clean \
 	$(GUESTS) $(STRESSES)

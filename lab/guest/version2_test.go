@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -22,6 +23,15 @@ const syncedLimit = 10 * time.Second
 func newFleet(t testing.TB, directors, servers int) *fleet {
 	t.Helper()
 	return &fleet{cluster: newQuietCluster(t, directors, servers)}
+}
+
+// longer returns what a test takes of something: little in `make test`, more in
+// `make lab-cluster`.
+func longer(usual, long int) int {
+	if os.Getenv("CLUSTER") == "long" {
+		return long
+	}
+	return usual
 }
 
 // join starts the daemon of a director.
