@@ -203,6 +203,8 @@ func (d *Director) loop(ctx, receiving context.Context) {
 		d.tendHoldings(now)
 		d.checkWays(now)
 		d.tell(now)
+		d.network.flush() // what follows takes time, which news does not say
+		now = time.Now()
 		d.sweep(now)
 		d.lookForServices(now)
 		now = time.Now()

@@ -47,6 +47,22 @@ func TestNewsIsAtThePeerAPeriodLater(t *testing.T) {
 	})
 }
 
+func TestNewsSaysHowLongItWasHeldWhileItWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 30 * time.Millisecond
+		a, b := pair(t, new(lan))
+		a.kernel.do(func(k *kernel) { k.slow = slow })
+		a.kernel.set(1, 1)
+		pass(3 * testPeriod)
+		equal(t, a, b)
+		b.kernel.do(func(k *kernel) {
+			if k.held != slow {
+				t.Errorf("held for %v, want %v", k.held, slow)
+			}
+		})
+	})
+}
+
 func TestLateJoinerIsMadeWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := new(lan)

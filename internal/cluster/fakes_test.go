@@ -143,6 +143,8 @@ type kernel struct {
 	missing  int
 	services uint64
 	opens    int
+	slow     time.Duration // that a reading takes
+	held     time.Duration // the longest that entries of peers had been held for
 }
 
 func newKernel() *kernel {
@@ -202,6 +204,9 @@ func appendEntries(body []byte, entries [][2]uint32) []byte {
 }
 
 func (o *fakeObjects) News(out *Outbox) (r Reading, err error) {
+	var slow time.Duration
+	o.kernel.do(func(k *kernel) { slow = k.slow })
+	defer func() { time.Sleep(slow) }()
 	o.kernel.do(func(k *kernel) {
 		if err = k.failing; err != nil {
 			return
@@ -266,6 +271,7 @@ func (o *fakeObjects) Apply(blocks block.Blocks, _ time.Duration) error {
 		if b.Type != block.TypeAdvert || err != nil || a.Class != testClass {
 			continue
 		}
+		o.kernel.do(func(k *kernel) { k.held = max(k.held, a.Held) })
 		for p := a.Entries; len(p) >= entrySize; p = p[entrySize:] {
 			o.keep = append(o.keep, [2]uint32{binary.BigEndian.Uint32(p), binary.BigEndian.Uint32(p[4:])})
 		}

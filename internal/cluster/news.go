@@ -62,6 +62,7 @@ func (d *Director) tell(now time.Time) {
 		}
 		now = time.Now()
 		n.more = d.read(now) && now.Before(n.next)
+		now = time.Now() // what was read was held since
 	}
 }
 
