@@ -112,7 +112,7 @@ lab-cluster: ## The guest tests of version 2 among directors, in full: 100,000 c
 	@lab/install-packages build guest matrix
 	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='^($(CLUSTER_TESTS))$$' \
-		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -append=CLUSTER=long -kernel=$(KERNEL)' ./lab/guest
+		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -append=CLUSTER=full -kernel=$(KERNEL)' ./lab/guest
 
 fuzz-device: ## Every system call of /dev/ssyncp with any argument, for FUZZ, in KERNEL; SEED
 	@lab/install-packages build guest matrix

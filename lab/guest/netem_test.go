@@ -53,23 +53,29 @@ func (f *fleet) segments(t testing.TB, flags traffic.Flags, to netip.AddrPort, c
 // both active, have the same connections, in the same states.
 func TestLoss(t *testing.T) {
 	loadModules(t, "sch_netem")
-	total := longer(10000, 100000)
+	total := 10000
+	if inFull() {
+		total = 100000
+	}
 	f := newFleet(t, 2, 2)
 	f.joinAll(t)
 	service := f.flooded(t, 8000)
+	sticky := f.AddService(t, director.Service{Method: director.DR, Persistence: 5 * time.Minute}, 8001)
 	f.Divide(t, halves...)
 	f.impair(t, bad...)
 
+	const persistent = 200 // of each half, and as many templates
 	each := total / len(halves)
 	began := time.Now()
 	f.segments(t, traffic.ACK, service.Virtual, each, halves...)
 	// Some close, one way or the other.
 	f.segments(t, traffic.FIN|traffic.ACK, service.Virtual, each/4, halves...)
 	f.segments(t, traffic.RST, service.Virtual, each/8, halves...)
+	f.segments(t, traffic.ACK, sticky, persistent, part(halves[0], 7), part(halves[1], 7))
 	made := time.Since(began)
 	n := sameTables(t, 30*time.Second, f.Directors...)
 	t.Logf("%d connections in %v, alike %v later", n, made, time.Since(began)-made)
-	nearly(t, n, total)
+	nearly(t, n, total+2*2*persistent)
 	for i, daemon := range f.daemons {
 		counts := daemon.Counters(t)
 		if counts["peering.sent_again"] == 0 || counts["peering.sent_nacks"] == 0 {
@@ -89,10 +95,13 @@ func part(half netip.Prefix, n int) netip.Prefix {
 // on opening, closing and changing connections, their own ones and each other's.
 // Then they have the same again.
 func TestPartition(t *testing.T) {
-	const (
-		each      = 500 // connections of each part
-		partition = 3 * time.Second
-	)
+	t.Run("of three seconds", func(t *testing.T) { partitioned(t, 500, 3*time.Second) })
+	if inFull() {
+		t.Run("until peers are lost", func(t *testing.T) { partitioned(t, 2000, 8*time.Second) })
+	}
+}
+
+func partitioned(t *testing.T, each int, partition time.Duration) {
 	f := newFleet(t, 2, 2)
 	a, b := f.Directors[0], f.Directors[1]
 	f.joinAll(t)

@@ -25,14 +25,8 @@ func newFleet(t testing.TB, directors, servers int) *fleet {
 	return &fleet{cluster: newQuietCluster(t, directors, servers)}
 }
 
-// longer returns what a test takes of something: little in `make test`, more in
-// `make lab-cluster`.
-func longer(usual, long int) int {
-	if os.Getenv("CLUSTER") == "long" {
-		return long
-	}
-	return usual
-}
+// inFull reports whether a test shall take its time: `make lab-cluster`.
+func inFull() bool { return os.Getenv("CLUSTER") == "full" }
 
 // join starts the daemon of a director.
 func (f *fleet) join(t testing.TB, i int) {
@@ -62,16 +56,6 @@ func (f *fleet) becomes(t testing.TB, i int, state string) {
 			t.Fatalf("%s is %s after %v, want %s", f.Directors[i].Name, f.daemons[i].State(), 3*syncedLimit, state)
 		}
 	}
-}
-
-// reboot makes a director anew, with its services and without connections, and
-// starts its daemon.
-func (f *fleet) reboot(t testing.TB, i int, services ...director.Service) {
-	t.Helper()
-	f.daemons[i].Kill(t)
-	f.Reboot(t, f.Directors[i])
-	f.Directors[i].AddService(t, services...)
-	f.join(t, i)
 }
 
 // flooded is a DR service that many clients send single segments to, which
