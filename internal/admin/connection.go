@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"sync"
+
+	"github.com/ssyncp/ssyncp/internal/unixsocket"
 )
 
 // maxConnections is how many there are at once. More wait in the kernel until
@@ -37,7 +39,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &connection{UnixConn: conn, leave: sync.OnceFunc(leave)}
-	if peer, err := credentials(conn); err != nil {
+	if peer, err := unixsocket.Credentials(conn); err != nil {
 		c.refused = err
 	} else {
 		c.process, c.refused = int(peer.Pid), permit(peer.Uid)

@@ -2,14 +2,6 @@ package admin
 
 import "errors"
 
-// Why there is no socket. The errors that wrap these name it, and what to do.
-var (
-	ErrInUse     = errors.New("in use")
-	ErrNotSocket = errors.New("is no socket")
-	ErrDirectory = errors.New("its directory cannot be used")
-	ErrListen    = errors.New("cannot be listened on")
-)
-
 // Why a request is refused.
 var (
 	ErrUser     = errors.New("another user than root and the daemon's")

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ssyncp/ssyncp/internal/admin"
+	"github.com/ssyncp/ssyncp/internal/unixsocket"
 )
 
 // pathVariable makes this test binary a client of that socket.
@@ -126,41 +127,41 @@ func TestSocketsThatCannotBe(t *testing.T) {
 		want    error
 		text    string // part of it
 	}{
-		{"no directory", func(*testing.T, string) {}, "/none/ssyncpd.sock", admin.ErrDirectory, "no such file or directory: the systemd unit makes "},
+		{"no directory", func(*testing.T, string) {}, "/none/ssyncpd.sock", unixsocket.ErrDirectory, "no such file or directory: the systemd unit makes "},
 		{"a file for a directory", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "/ssyncpd.sock", admin.ErrDirectory, "is no directory"},
+		}, "/ssyncpd.sock", unixsocket.ErrDirectory, "is no directory"},
 		{"a directory that cannot be written", func(t *testing.T, path string) {
 			if err := os.Symlink("/proc/self", path); err != nil {
 				t.Fatal(err)
 			}
-		}, "/ssyncpd.sock", admin.ErrDirectory, "or set admin.socket to another path"},
+		}, "/ssyncpd.sock", unixsocket.ErrDirectory, "or set admin.socket to another path"},
 		{"a file", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "", admin.ErrNotSocket, "what is there is no socket: move it away"},
+		}, "", unixsocket.ErrNotSocket, "what is there is no socket: move it away"},
 		{"a symbolic link", func(t *testing.T, path string) {
 			if err := os.Symlink("/dev/log", path); err != nil {
 				t.Fatal(err)
 			}
-		}, "", admin.ErrNotSocket, "what is there is no socket"},
+		}, "", unixsocket.ErrNotSocket, "what is there is no socket"},
 		{"a socket that another program listens on", func(t *testing.T, path string) {
 			l, err := net.Listen("unix", path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { l.Close() })
-		}, "", admin.ErrInUse, fmt.Sprintf(", process %d: stop that one, or set another admin.socket here", os.Getpid())},
+		}, "", unixsocket.ErrInUse, fmt.Sprintf(", process %d: stop that one, or set another admin.socket here", os.Getpid())},
 		{"a socket of another kind", func(t *testing.T, path string) {
 			l, err := net.ListenPacket("unixgram", path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { l.Close() })
-		}, "", admin.ErrInUse, "a process that cannot be asked (protocol wrong type for socket)"},
+		}, "", unixsocket.ErrInUse, "a process that cannot be asked (protocol wrong type for socket)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := socket(t)
@@ -211,7 +212,7 @@ func TestSocketOfALivingDaemonIsLeftAlone(t *testing.T) {
 	path := socket(t)
 	serve(t, path, new(director))
 	_, err := admin.Listen(path)
-	if !errors.Is(err, admin.ErrInUse) {
+	if !errors.Is(err, unixsocket.ErrInUse) {
 		t.Fatal(err)
 	}
 	self, readErr := os.ReadFile("/proc/self/comm")
@@ -241,7 +242,7 @@ func TestOfDaemonsThatStartAtOnceOneHasTheSocket(t *testing.T) {
 		for range cap(servers) {
 			all.Go(func() {
 				s, err := admin.Listen(path)
-				if err != nil && !errors.Is(err, admin.ErrInUse) {
+				if err != nil && !errors.Is(err, unixsocket.ErrInUse) {
 					t.Error(err)
 				}
 				if s != nil {

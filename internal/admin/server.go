@@ -9,12 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"sync"
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/peering"
+	"github.com/ssyncp/ssyncp/internal/unixsocket"
 )
 
 // What a client may take of the daemon. The last of the times is less than what
@@ -74,11 +73,23 @@ var (
 // Server answers requests on a socket.
 type Server struct {
 	path     string
-	lock     *os.File
+	socket   *unixsocket.Socket
 	listener *listener
 	counts   *counters.Set[Count]
 	refused  *counters.Set[Refusal]
-	closing  sync.Once
+}
+
+// Listen makes the socket, for root and the daemon's user alone.
+func Listen(path string) (*Server, error) {
+	s, err := unixsocket.Listen(path, unixsocket.Purpose{Name: "admin socket", Key: "admin.socket", Mode: 0o600})
+	if err != nil {
+		return nil, err
+	}
+	return &Server{
+		path: path, socket: s, listener: newListener(s.Listener),
+		counts:  counters.New[Count]("admin", countNames[:]...),
+		refused: counters.New[Refusal]("admin_refused", refusalNames[:]...),
+	}, nil
 }
 
 // Path returns that of the socket.
@@ -92,11 +103,8 @@ func (s *Server) Counters() (all, troubles []counters.Group) {
 
 // Close removes the socket. Serve does it, too.
 func (s *Server) Close() {
-	s.closing.Do(func() {
-		s.listener.Close()
-		os.Remove(s.lock.Name())
-		s.lock.Close()
-	})
+	s.listener.Close()
+	s.socket.Close()
 }
 
 // Serve answers until ctx is done, and removes the socket.

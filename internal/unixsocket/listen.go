@@ -1,4 +1,4 @@
-package admin
+package unixsocket
 
 import (
 	"context"
@@ -10,12 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ssyncp/ssyncp/internal/counters"
 )
 
 // runDirectory is where a missing directory is made.
@@ -24,66 +23,92 @@ const runDirectory = "/run"
 // probeTimeout bounds the look at whose a socket is.
 const probeTimeout = time.Second
 
-// Listen makes the socket. One that a dead daemon left behind is replaced; that
+// Purpose is what a socket is for, as people know it.
+type Purpose struct {
+	Name string      // "admin socket"
+	Key  string      // of the configuration
+	Mode fs.FileMode // who may connect
+}
+
+// Socket is listened on until it is closed.
+type Socket struct {
+	Listener *net.UnixListener
+	lock     *os.File
+	closing  sync.Once
+}
+
+// Close removes the socket.
+func (s *Socket) Close() {
+	s.closing.Do(func() {
+		s.Listener.Close()
+		os.Remove(s.lock.Name())
+		s.lock.Close()
+	})
+}
+
+// Listen makes a socket. One that a dead daemon left behind is replaced; that
 // of a living one is left alone.
 //
 // Whether a daemon lives is told by a lock that ends with it. The socket alone
 // would not do: of two daemons that start at once and find it dead, the second
 // would remove what the first has just made.
-func Listen(path string) (*Server, error) {
+func Listen(path string, p Purpose) (*Socket, error) {
+	at := place{path, p}
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
-		return nil, unusable(path, err)
+		return nil, at.unusable(err)
 	}
 	lock, err := takeLock(path + ".lock")
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		return nil, inUse(path)
+		return nil, at.inUse()
 	case err != nil:
-		return nil, unusable(path, err)
+		return nil, at.unusable(err)
 	}
-	inner, err := listen(path)
+	l, err := at.listen()
 	if err != nil {
 		os.Remove(lock.Name())
 		lock.Close()
 		return nil, err
 	}
-	return &Server{
-		path: path, lock: lock, listener: newListener(inner),
-		counts:  counters.New[Count]("admin", countNames[:]...),
-		refused: counters.New[Refusal]("admin_refused", refusalNames[:]...),
-	}, nil
+	return &Socket{Listener: l, lock: lock}, nil
 }
 
-func listen(path string) (*net.UnixListener, error) {
-	if err := removeStale(path); err != nil {
+// place is where a socket is to be, and for what.
+type place struct {
+	path string
+	Purpose
+}
+
+func (p place) listen() (*net.UnixListener, error) {
+	if err := p.removeStale(); err != nil {
 		return nil, err
 	}
-	config := net.ListenConfig{Control: private}
-	l, err := config.Listen(context.Background(), "unix", path)
+	config := net.ListenConfig{Control: p.restrict}
+	l, err := config.Listen(context.Background(), "unix", p.path)
 	if err != nil {
-		return nil, fmt.Errorf("admin socket %s: %w: %w", path, ErrListen, cause(err))
+		return nil, fmt.Errorf("%s %s: %w: %w", p.Name, p.path, ErrListen, Cause(err))
 	}
 	return l.(*net.UnixListener), nil
 }
 
-// private sets the mode that a socket is going to have, so that there is no
+// restrict sets the mode that a socket is going to have, so that there is no
 // time in which it has another one.
-func private(_, _ string, c syscall.RawConn) error {
+func (p place) restrict(_, _ string, c syscall.RawConn) error {
 	var failed error
-	if err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) }); err != nil {
+	if err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), uint32(p.Mode)) }); err != nil {
 		return err
 	}
 	return failed
 }
 
-func unusable(path string, err error) error {
-	return fmt.Errorf("admin socket %s: %w: %w: the systemd unit makes %s, writable (RuntimeDirectory=); without the unit do so, or set admin.socket to another path, or to \"\" for none",
-		path, ErrDirectory, err, filepath.Dir(path))
+func (p place) unusable(err error) error {
+	return fmt.Errorf("%s %s: %w: %w: the systemd unit makes %s, writable (RuntimeDirectory=); without the unit do so, or set %s to another path, or to \"\" for none",
+		p.Name, p.path, ErrDirectory, err, filepath.Dir(p.path), p.Key)
 }
 
-func inUse(path string) error {
-	return fmt.Errorf("admin socket %s: %w by %s: stop that one, or set another admin.socket here: daemons on one host need one each, even in network namespaces of their own",
-		path, ErrInUse, holder(path))
+func (p place) inUse() error {
+	return fmt.Errorf("%s %s: %w by %s: stop that one, or set another %s here: daemons on one host need one each, even in network namespaces of their own",
+		p.Name, p.path, ErrInUse, holder(p.path), p.Key)
 }
 
 // makeDirectory makes what is missing in /run, which is empty after a boot.
@@ -128,25 +153,25 @@ func takeLock(path string) (*os.File, error) {
 
 // removeStale removes a socket that nobody listens on, and nothing else: the
 // path may be that of another program.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
+func (p place) removeStale() error {
+	info, err := os.Lstat(p.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return unusable(path, err)
+		return p.unusable(err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("admin socket %s: what is there %w: move it away, or set another admin.socket", path, ErrNotSocket)
+		return fmt.Errorf("%s %s: what is there %w: move it away, or set another %s", p.Name, p.path, ErrNotSocket, p.Key)
 	}
-	conn, err := net.DialTimeout("unix", path, probeTimeout)
+	conn, err := net.DialTimeout("unix", p.path, probeTimeout)
 	if err == nil {
 		conn.Close()
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
-		return inUse(path)
+		return p.inUse()
 	}
-	if err := os.Remove(path); err != nil {
-		return unusable(path, err)
+	if err := os.Remove(p.path); err != nil {
+		return p.unusable(err)
 	}
 	return nil
 }
@@ -155,10 +180,10 @@ func removeStale(path string) error {
 func holder(path string) string {
 	conn, err := net.DialTimeout("unix", path, probeTimeout)
 	if err != nil {
-		return fmt.Sprintf("a process that cannot be asked (%v): it starts, stops or hangs, or is of another user", cause(err))
+		return fmt.Sprintf("a process that cannot be asked (%v): it starts, stops or hangs, or is of another user", Cause(err))
 	}
 	defer conn.Close()
-	peer, err := credentials(conn.(*net.UnixConn))
+	peer, err := Credentials(conn.(*net.UnixConn))
 	if err != nil || peer.Pid == 0 {
 		return "a process that cannot be seen from here"
 	}
@@ -169,9 +194,9 @@ func holder(path string) string {
 	return process
 }
 
-// credentials are those of the process at the other end, when it connected or
+// Credentials are those of the process at the other end, when it connected or
 // began to listen.
-func credentials(conn *net.UnixConn) (*unix.Ucred, error) {
+func Credentials(conn *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -186,8 +211,8 @@ func credentials(conn *net.UnixConn) (*unix.Ucred, error) {
 	return peer, failed
 }
 
-// cause is the error of a system call without the path, which is told already.
-func cause(err error) error {
+// Cause is the error of a system call without the path, which is told already.
+func Cause(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno
