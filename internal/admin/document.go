@@ -62,6 +62,9 @@ type Peer struct {
 	Entries  uint32      `json:"entries"`
 	Sequence uint64      `json:"last_sequence"` // of its adverts, that is known of
 	Missing  int         `json:"missing"`       // of its adverts, that are waited for
+	Lag      float64     `json:"lag_seconds"`   // how long one of these is missing
+	Missed   uint64      `json:"missed"`        // of its adverts, late or lost, since it is known
+	Repaired uint64      `json:"repaired"`      // of these, that came after all
 	Resync   bool        `json:"resync"`        // a snapshot of what it owns is going to be taken
 	Links    []LinkHeard `json:"links"`         // that it was ever heard on
 }
@@ -132,7 +135,10 @@ func peerOf(s *peering.PeerStatus, now time.Time) Peer {
 	p := Peer{
 		PeerName: peerName(s), Address: address(s.Origin), Link: s.Origin.Link + 1,
 		Proven: s.Proven, Lost: s.Lost, Twin: s.Twin, Heard: seconds(now.Sub(s.Heard)),
-		Entries: s.Entries, Sequence: s.Last, Missing: s.Missing, Resync: s.Resync, Links: []LinkHeard{},
+		Entries: s.Entries, Sequence: s.Last, Missing: s.Missing, Missed: s.Missed, Repaired: s.Repaired, Resync: s.Resync, Links: []LinkHeard{},
+	}
+	if !s.Since.IsZero() {
+		p.Lag = seconds(now.Sub(s.Since))
 	}
 	if s.State != 0 {
 		p.State = s.State.String()

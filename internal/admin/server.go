@@ -46,6 +46,22 @@ type Parts struct {
 	Log      *slog.Logger
 }
 
+// Status is of this moment. Where the director does not answer, there are all
+// the same the counters, which need nobody to answer.
+func (p *Parts) Status(ctx context.Context) (s Status, err error) {
+	s = Status{Version: p.Version, Protocol: p.Protocol, SyncID: p.SyncID}
+	s.Counters, s.Troubles = values(p.Counters())
+	if p.Director == nil {
+		return s, nil
+	}
+	status, err := p.Director.Status(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Membership = membership(status, time.Now())
+	return s, nil
+}
+
 // Count is what a server does.
 type Count int
 
@@ -170,16 +186,11 @@ func (h *handlers) handler() http.Handler {
 }
 
 func (h *handlers) status(w http.ResponseWriter, r *http.Request) {
-	s := Status{Version: h.Version, Protocol: h.Protocol, SyncID: h.SyncID}
-	if h.Director != nil {
-		status, err := h.Director.Status(r.Context())
-		if err != nil {
-			h.fail(w, err)
-			return
-		}
-		s.Membership = membership(status, time.Now())
+	s, err := h.Status(r.Context())
+	if err != nil {
+		h.fail(w, err)
+		return
 	}
-	s.Counters, s.Troubles = values(h.Counters())
 	answer(w, http.StatusOK, s)
 }
 

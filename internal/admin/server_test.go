@@ -50,6 +50,7 @@ func TestStatusDocument(t *testing.T) {
 	second := peer(0x2b, "lb2", "10.0.0.2")
 	second.Origin.Link, second.Heard = 1, now.Add(-1500*time.Millisecond)
 	second.Entries, second.Last, second.Missing, second.Resync = 20000, 99, 3, true
+	second.Since, second.Missed, second.Repaired = now.Add(-4*time.Second), 9, 6
 	second.Links = [4]time.Time{now.Add(-2500 * time.Millisecond), second.Heard}
 	first := peer(0x2a, "", "[fe80::1%eth1]:7114")
 	first.Peer, first.Proven, first.Lost, first.Twin, first.State, first.Heard = id(0x2a, 9), false, true, true, 0, now.Add(-time.Minute)
@@ -71,9 +72,10 @@ func TestStatusDocument(t *testing.T) {
 	peers := got["peers"].([]any)
 	for i, want := range []float64{60, 1.5} {
 		p := peers[i].(map[string]any)
-		about(t, p, want)
+		about(t, p, heard, want)
+		about(t, p, "lag_seconds", []float64{0, 4}[i])
 		for i, l := range p["links"].([]any) {
-			about(t, l.(map[string]any), []float64{2.5, 1.5}[i])
+			about(t, l.(map[string]any), heard, []float64{2.5, 1.5}[i])
 		}
 	}
 	const want = `{
@@ -84,12 +86,12 @@ func TestStatusDocument(t *testing.T) {
 		"serving_snapshots": 2,
 		"peers": [{
 			"sender_id": "0000002a", "start_id": "00000000000000000000000000000009", "name": "", "address": "[fe80::1%eth1]:7114",
-			"link": 1, "proven": false, "lost": true, "twin": true, "state": "", "entries": 0, "last_sequence": 0, "missing": 0,
+			"link": 1, "proven": false, "lost": true, "twin": true, "state": "", "entries": 0, "last_sequence": 0, "missing": 0, "missed": 0, "repaired": 0,
 			"resync": false, "links": []
 		}, {
 			"sender_id": "0000002b", "start_id": "00000000000000000000000000000001", "name": "lb2", "address": "10.0.0.2",
 			"link": 2, "proven": true, "lost": false, "twin": false, "state": "synced", "entries": 20000, "last_sequence": 99,
-			"missing": 3, "resync": true, "links": [{"link": 1}, {"link": 2}]
+			"missing": 3, "missed": 9, "repaired": 6, "resync": true, "links": [{"link": 1}, {"link": 2}]
 		}],
 		"counters": {"good": {"apples": 3, "pears": 0}, "bad": {"apples": 0, "pears": 7}},
 		"troubles": ["bad"]
@@ -103,10 +105,11 @@ func TestStatusDocument(t *testing.T) {
 	}
 }
 
+const heard = "heard_seconds_ago"
+
 // about expects that many seconds, and takes them away.
-func about(t *testing.T, document map[string]any, want float64) {
+func about(t *testing.T, document map[string]any, key string, want float64) {
 	t.Helper()
-	const key = "heard_seconds_ago"
 	if got, ok := document[key].(float64); !ok || got < want || got > want+30 {
 		t.Errorf("%s: %v, want %v and little more", key, document[key], want)
 	}

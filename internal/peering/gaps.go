@@ -30,6 +30,10 @@ type gaps struct {
 	top     uint64 // the highest one that is known of
 	missing int
 	list    []gap // ascending, without overlap
+
+	// Of the peer, for people; begin leaves them.
+	missed   uint64 // sequences that others came before: late or lost
+	repaired uint64 // of these, those that came after all
 }
 
 // arrival is what a sequence is to what came before.
@@ -44,7 +48,7 @@ const (
 
 // begin waits for the sequences from first on, and for none before.
 func (g *gaps) begin(first uint64) {
-	*g = gaps{known: true, start: first, top: first - 1, list: g.list[:0]}
+	*g = gaps{known: true, start: first, top: first - 1, list: g.list[:0], missed: g.missed, repaired: g.repaired}
 }
 
 // abandon gives up what is missing.
@@ -83,6 +87,7 @@ func (g *gaps) extend(last uint64, now, due time.Time) bool {
 	first := g.top + 1
 	n := last - g.top
 	g.top = last
+	g.missed += n
 	if n > maxMissing || g.missing+int(n) > maxMissing {
 		g.abandon()
 		return false
@@ -108,6 +113,7 @@ func (g *gaps) fill(sequence uint64) (noted time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	g.missing--
+	g.repaired++
 	noted = g.list[i].noted
 	switch e := &g.list[i]; {
 	case e.first == e.last:
@@ -179,6 +185,16 @@ func (g *gaps) next() (due time.Time, ok bool) {
 		}
 	}
 	return due, ok
+}
+
+// since returns since when a sequence is waited for; zero: none is.
+func (g *gaps) since() (noted time.Time) {
+	for i := range g.list {
+		if e := &g.list[i]; noted.IsZero() || e.noted.Before(noted) {
+			noted = e.noted
+		}
+	}
+	return noted
 }
 
 // lowest returns the first sequence that is not here.

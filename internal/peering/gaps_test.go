@@ -15,6 +15,33 @@ func (g *gaps) ranges() (r [][2]uint64) {
 	return r
 }
 
+func TestGapsCountLossAndKnowItsAge(t *testing.T) {
+	var g gaps
+	check := func(after string, missed, repaired uint64, since time.Time) {
+		t.Helper()
+		if g.missed != missed || g.repaired != repaired || !g.since().Equal(since) {
+			t.Errorf("%s: %d missed, %d repaired, since %v, want %d, %d, %v", after, g.missed, g.repaired, g.since(), missed, repaired, since)
+		}
+	}
+	later := epoch.Add(time.Second)
+	g.begin(10)
+	g.receive(10, epoch, epoch)
+	check("nothing is missing", 0, 0, time.Time{})
+	g.receive(13, epoch, epoch) // 11 and 12
+	g.receive(15, later, later) // 14
+	check("two gaps", 3, 0, epoch)
+	g.receive(11, later, later)
+	check("one came late", 3, 1, epoch)
+	g.receive(12, later, later)
+	check("the older gap is filled", 3, 2, later)
+	g.abandon()
+	check("the rest is given up", 3, 2, time.Time{})
+	g.begin(100)
+	check("begun again", 3, 2, time.Time{})
+	g.receive(101+maxMissing, later, later)
+	check("too many", 3+1+maxMissing, 2, time.Time{})
+}
+
 func TestGapsAreWhatDidNotCome(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

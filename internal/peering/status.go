@@ -20,19 +20,22 @@ type Status struct {
 
 // PeerStatus is one start of another director.
 type PeerStatus struct {
-	Peer    block.Peer
-	Name    string
-	Origin  Origin
-	Proven  bool
-	Lost    bool
-	Twin    bool // another one with its sender ID is there, too
-	Heard   time.Time
-	State   block.State
-	Entries uint32
-	Last    uint64              // sequence that is known of
-	Missing int                 // sequences that we wait for
-	Links   [maxLinks]time.Time // heard last on each, zero: never
-	Resync  bool                // a snapshot of what it owns is going to be taken
+	Peer     block.Peer
+	Name     string
+	Origin   Origin
+	Proven   bool
+	Lost     bool
+	Twin     bool // another one with its sender ID is there, too
+	Heard    time.Time
+	State    block.State
+	Entries  uint32
+	Last     uint64              // sequence that is known of
+	Missing  int                 // sequences that we wait for
+	Since    time.Time           // that the one is missing that is longest; zero: none is
+	Missed   uint64              // sequences that others came before, since it is known
+	Repaired uint64              // of these, those that came after all
+	Links    [maxLinks]time.Time // heard last on each, zero: never
+	Resync   bool                // a snapshot of what it owns is going to be taken
 }
 
 // Status returns a copy.
@@ -42,6 +45,7 @@ func (n *Node) Status() Status {
 		status := PeerStatus{
 			Peer: p.id, Name: p.Name(), Origin: p.origin, Proven: p.proven, Lost: p.lost, Twin: p.twin,
 			Heard: p.heard, State: p.state, Entries: p.entries, Last: p.gaps.top, Missing: p.gaps.missing,
+			Since: p.gaps.since(), Missed: p.gaps.missed, Repaired: p.gaps.repaired,
 			Resync: p.resync.wanted,
 		}
 		for i := range p.links {

@@ -94,6 +94,9 @@ const (
 
 func (s State) String() string { return bitNames(uint32(s), stateNames[:]) }
 
+// All returns every bit by its name, and whether it is set.
+func (s State) All() iter.Seq2[string, bool] { return allBits(uint32(s), stateNames[:]) }
+
 // Missing is what the module could not resolve in ip_vs.
 type Missing uint32
 
@@ -111,12 +114,25 @@ const (
 
 func (m Missing) String() string { return bitNames(uint32(m), missingNames[:]) }
 
+// All returns every bit by its name, and whether it is set.
+func (m Missing) All() iter.Seq2[string, bool] { return allBits(uint32(m), missingNames[:]) }
+
 // Names of the bits, from the lowest.
 var (
 	eventNames   = [...]string{"lost", "master_running", "master_stopped"}
 	stateNames   = [...]string{"capturing", "lingering", "master_running", "interposed", "buried"}
 	missingNames = [...]string{"find_dest", "try_bind_dest", "ct_in_get", "pe_getbyname", "conn_seq_next", "fill_cport", "conn_listen", "service_find"}
 )
+
+func allBits(bits uint32, names []string) iter.Seq2[string, bool] {
+	return func(yield func(string, bool) bool) {
+		for i, name := range names {
+			if !yield(name, bits&(1<<i) != 0) {
+				return
+			}
+		}
+	}
+}
 
 // bitNames joins the names of the bits that are set by commas; it is "none"
 // for 0, and bits without a name are shown in hexadecimal.

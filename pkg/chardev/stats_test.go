@@ -2,6 +2,7 @@ package chardev_test
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/ssyncp/ssyncp/pkg/chardev"
@@ -34,6 +35,24 @@ func TestEveryCounterAndReasonHasItsOwnName(t *testing.T) {
 		if got, want := s.Refused(r), uint64(chardev.CounterRefused)+uint64(r)+1; got != want {
 			t.Errorf("refused %v: %d, want %d", r, got, want)
 		}
+	}
+}
+
+func TestEveryBitSaysWhetherItIsSet(t *testing.T) {
+	var set []string
+	count := 0
+	for name, is := range (chardev.StateCapturing | chardev.StateBuried).All() {
+		if count++; is {
+			set = append(set, name)
+		}
+	}
+	for name, is := range chardev.MissingServiceFind.All() {
+		if count++; is {
+			set = append(set, name)
+		}
+	}
+	if got := strings.Join(set, ","); got != "capturing,buried,service_find" || count != 5+8 {
+		t.Errorf("%s, of %d", got, count)
 	}
 }
 
