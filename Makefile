@@ -55,7 +55,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod tidy
 	go run $(STATICCHECK) ./...
 
 unit: ## Unit tests with the race detector, fuzz corpora, the ABI test
-	@lab/install-packages build guest
+	@lab/install-packages build guest unit
 	go test -race ./...
 
 # Both measure daemons, so that they are not run with the race detector.

@@ -25,6 +25,7 @@ type Config struct {
 	Wire      Wire
 	Filter    Filter
 	Admin     Admin
+	Metrics   Metrics
 	Log       Log
 }
 
@@ -57,6 +58,18 @@ const DefaultSocket = "/run/ssyncp/ssyncpd.sock"
 // What counts is the path and not where it was set, as the sample file has the
 // default, too.
 func (a Admin) Required() bool { return a.Socket != "" && a.Socket != DefaultSocket }
+
+// Metrics is where Prometheus and people look at the daemon.
+type Metrics struct {
+	Listen Listen
+	Public bool // Listen need not be of this host alone
+}
+
+// Listen is an address to listen on; the zero value is none.
+type Listen struct {
+	Network string // "unix" or "tcp"
+	Address string
+}
 
 // Log is what goes to standard error.
 type Log struct {
@@ -101,12 +114,14 @@ func (c Config) Reload(next Config) (running Config, restart []string) {
 		differs(key, true)
 	}
 	differs("admin.socket", c.Admin != next.Admin)
+	differs("metrics.listen", c.Metrics.Listen != next.Metrics.Listen)
 
 	running = c
 	running.Device.Period = next.Device.Period
 	running.Multicast.MaxPPS = next.Multicast.MaxPPS
 	running.Wire.KeyFile = next.Wire.KeyFile
 	running.Wire.AcceptedKeyFile = next.Wire.AcceptedKeyFile
+	running.Metrics.Public = next.Metrics.Public // of no effect but on what is valid
 	running.Log = next.Log
 	return running, restart
 }

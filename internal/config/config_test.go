@@ -99,6 +99,9 @@ states = ["ESTABLISHED", "C-ECHOED"]
 templates_only = true
 [admin]
 socket = "/run/other.sock"
+[metrics]
+listen = "192.0.2.1:9581"
+public = true
 [log]
 level = "debug"
 `)
@@ -126,8 +129,9 @@ level = "debug"
 			States:        []string{"ESTABLISHED", "C-ECHOED"},
 			TemplatesOnly: true,
 		},
-		Admin: config.Admin{Socket: "/run/other.sock"},
-		Log:   config.Log{Level: slog.LevelDebug},
+		Admin:   config.Admin{Socket: "/run/other.sock"},
+		Metrics: config.Metrics{Listen: config.Listen{Network: "tcp", Address: "192.0.2.1:9581"}, Public: true},
+		Log:     config.Log{Level: slog.LevelDebug},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -178,6 +182,8 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		{"filter.states", "SSYNCP_FILTER_STATES=established,UDP", "--filter-states=established,UDP"},
 		{"filter.templates_only", "SSYNCP_FILTER_TEMPLATES_ONLY=true", "--filter-templates-only=true"},
 		{"admin.socket", "SSYNCP_ADMIN_SOCKET=/run/x.sock", "--admin-socket=/run/x.sock"},
+		{"metrics.listen", "SSYNCP_METRICS_LISTEN=unix:/run/m.sock", "--metrics-listen=unix:/run/m.sock"},
+		{"metrics.public", "SSYNCP_METRICS_PUBLIC=true", "--metrics-public=true"},
 		{"log.level", "SSYNCP_LOG_LEVEL=warn", "--log-level=warn"},
 	}
 	want := config.Config{
@@ -197,8 +203,9 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 			States:        []string{"ESTABLISHED", "UDP"},
 			TemplatesOnly: true,
 		},
-		Admin: config.Admin{Socket: "/run/x.sock"},
-		Log:   config.Log{Level: slog.LevelWarn},
+		Admin:   config.Admin{Socket: "/run/x.sock"},
+		Metrics: config.Metrics{Listen: config.Listen{Network: "unix", Address: "/run/m.sock"}, Public: true},
+		Log:     config.Log{Level: slog.LevelWarn},
 	}
 	t.Run("flags", func(t *testing.T) {
 		var args []string
@@ -257,6 +264,17 @@ func TestRefused(t *testing.T) {
 		{"pace 0", "[multicast]\nmax_pps = 0", "multicast.max_pps", int64(0), "1 to 1000000"},
 		{"pace a text", "[multicast]\nmax_pps = 'all'", "multicast.max_pps", "all", "not a whole number"},
 		{"version 3", "[wire]\nversion = 3", "wire.version", int64(3), "must be 1 to 2"},
+		{"metrics for other hosts", "[metrics]\nlisten = '192.0.2.1:9581'", "metrics.listen", "192.0.2.1:9581", "or set metrics.public = true"},
+		{"metrics for all hosts", "[metrics]\nlisten = '0.0.0.0:9581'", "metrics.listen", "0.0.0.0:9581", "other hosts reach this address"},
+		{"metrics for all hosts of IPv6", "[metrics]\nlisten = '[::]:9581'", "metrics.listen", "[::]:9581", "other hosts reach this address"},
+		{"metrics without an address", "[metrics]\nlisten = ':9581'", "metrics.listen", ":9581", "not an address and a port"},
+		{"metrics by a name", "[metrics]\nlisten = 'localhost:9581'", "metrics.listen", "localhost:9581", "not an address and a port"},
+		{"metrics without a port", "[metrics]\nlisten = '127.0.0.1'", "metrics.listen", "127.0.0.1", "not an address and a port"},
+		{"metrics on any port", "[metrics]\nlisten = '127.0.0.1:0'", "metrics.listen", "127.0.0.1:0", "nobody finds port 0"},
+		{"metrics by a port", "[metrics]\nlisten = 9581", "metrics.listen", int64(9581), "not an address and a port"},
+		{"metrics at a relative path", "[metrics]\nlisten = 'unix:m.sock'", "metrics.listen", "unix:m.sock", "not an absolute path"},
+		{"metrics at a path too long", "[metrics]\nlisten = 'unix:/" + strings.Repeat("s", 107) + "'", "metrics.listen", "unix:/" + strings.Repeat("s", 107), "at most 107 bytes"},
+		{"metrics public, perhaps", "[metrics]\npublic = 1", "metrics.public", int64(1), "true or false"},
 		{"relative admin socket", "[admin]\nsocket = 'ssyncpd.sock'", "admin.socket", "ssyncpd.sock", "absolute"},
 		{"admin socket a truth value", "[admin]\nsocket = false", "admin.socket", false, "absolute"},
 		{"admin socket too long", "[admin]\nsocket = '/" + strings.Repeat("s", 107) + "'", "admin.socket", "/" + strings.Repeat("s", 107), "at most 107 bytes"},
@@ -405,6 +423,9 @@ group = "239.0.0.1"
 max_pps = 5
 [admin]
 socket = ""
+[metrics]
+listen = "127.0.0.1:9581"
+public = true
 [log]
 level = "debug"
 `)
@@ -413,11 +434,11 @@ level = "debug"
 	}
 	got, restart := running.Reload(next)
 	want := running
-	want.Device.Period, want.Multicast.MaxPPS, want.Log.Level = time.Second, 5, slog.LevelDebug
+	want.Device.Period, want.Multicast.MaxPPS, want.Log.Level, want.Metrics.Public = time.Second, 5, slog.LevelDebug, true
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket" {
+	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket metrics.listen" {
 		t.Errorf("restart = %q", names)
 	}
 	if _, restart := running.Reload(running); restart != nil {

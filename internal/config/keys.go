@@ -39,6 +39,8 @@ var keys = []key{
 	{"filter.states", "", "list", "version 2: send connections only in these states, such as ESTABLISHED,UDP"},
 	{"filter.templates_only", false, "true|false", "version 2: send templates, no connections"},
 	{"admin.socket", DefaultSocket, "path", "unix socket of status and resync, none if empty; each daemon on a host needs its own"},
+	{"metrics.listen", "", "address", "where Prometheus metrics and a status page are: 127.0.0.1:9581, [::1]:9581, unix:/path, none if empty"},
+	{"metrics.public", false, "true|false", "let metrics.listen be an address that other hosts reach"},
 	{"log.level", "info", "level", "debug, info, warn or error"},
 }
 

@@ -49,6 +49,10 @@ type document struct {
 	Admin struct {
 		Socket any `mapstructure:"socket"`
 	} `mapstructure:"admin"`
+	Metrics struct {
+		Listen any `mapstructure:"listen"`
+		Public any `mapstructure:"public"`
+	} `mapstructure:"metrics"`
 	Log struct {
 		Level any `mapstructure:"level"`
 	} `mapstructure:"log"`

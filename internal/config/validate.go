@@ -34,6 +34,7 @@ func (p *problems) config(doc document) Config {
 	}
 	c.Filter = p.filter(doc)
 	c.Admin = Admin{Socket: p.socket(doc.Admin.Socket)}
+	c.Metrics = p.metrics(doc)
 	c.Log = Log{Level: p.level(doc.Log.Level)}
 	p.version(c, linksGiven)
 	return c

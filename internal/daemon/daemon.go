@@ -14,6 +14,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
@@ -35,6 +36,7 @@ type daemon struct {
 	level   *slog.LevelVar
 	log     *slog.Logger
 	speaker speaker
+	admin   *admin.Server // nil: there is no socket
 	report  *report
 }
 
@@ -57,12 +59,14 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.choose(cfg); err != nil {
 		return err
 	}
-	stopAnswering, err := d.answer(ctx, cfg)
+	parts := d.parts(cfg)
+	stopAnswering, err := d.answer(ctx, cfg, parts)
 	if err != nil {
 		return err
 	}
 	defer stopAnswering()
-	d.report = newReport(d.log, d.stats, d.speaker)
+	defer d.serveMetrics(ctx, cfg, parts)()
+	d.report = newReport(d.log, d.stats, d.counters)
 	defer d.report.ticker.Stop()
 
 	d.log.Info("ssyncpd starts", "version", o.Version, "protocol", cfg.Wire.Version, "sync_id", cfg.SyncID, "device", cfg.Device.Path,
@@ -100,9 +104,27 @@ func (d *daemon) choose(cfg config.Config) (err error) {
 	return err
 }
 
+// parts are what the daemon is asked for.
+func (d *daemon) parts(cfg config.Config) admin.Parts {
+	return admin.Parts{
+		Version: d.options.Version, Protocol: cfg.Wire.Version, SyncID: cfg.SyncID,
+		Director: d.speaker.director(), Counters: d.counters, Log: d.log,
+	}
+}
+
+// counters are those of the speaker and of what answers people.
+func (d *daemon) counters() (all, troubles []counters.Group) {
+	all, troubles = d.speaker.counters()
+	if d.admin != nil {
+		a, b := d.admin.Counters()
+		all, troubles = append(all, a...), append(troubles, b...)
+	}
+	return all, troubles
+}
+
 // answer has operators asked and answered. Where nobody asked for the socket by
 // name, the daemon does without: connections matter more.
-func (d *daemon) answer(ctx context.Context, cfg config.Config) (stop func(), err error) {
+func (d *daemon) answer(ctx context.Context, cfg config.Config, parts admin.Parts) (stop func(), err error) {
 	if cfg.Admin.Socket == "" {
 		return func() {}, nil
 	}
@@ -114,19 +136,12 @@ func (d *daemon) answer(ctx context.Context, cfg config.Config) (stop func(), er
 		d.log.Warn("nobody can ask for status or resync", "error", err)
 		return func() {}, nil
 	}
-	parts := admin.Parts{
-		Version: d.options.Version, Protocol: cfg.Wire.Version, SyncID: cfg.SyncID,
-		Director: d.speaker.director(), Counters: d.speaker.counters, Log: d.log,
-	}
-	serving, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := server.Serve(serving, parts); err != nil {
+	d.admin = server
+	return serve(ctx, func(ctx context.Context) {
+		if err := server.Serve(ctx, parts); err != nil {
 			d.log.Error("nobody can ask for status or resync any more", "error", err)
 		}
-	}()
-	return func() { cancel(); <-ended }, nil
+	}), nil
 }
 
 // deviceIsOpen says so, and what the module lacks.

@@ -30,10 +30,10 @@ type trouble struct {
 	at   time.Time         // of it
 }
 
-func newReport(log *slog.Logger, device func() (chardev.Stats, error), s speaker) *report {
+func newReport(log *slog.Logger, device func() (chardev.Stats, error), groups func() (all, troubles []counters.Group)) *report {
 	r := &report{log: log, device: device, ticker: time.NewTicker(troublesEvery)}
 	var troubled []counters.Group
-	r.groups, troubled = s.counters()
+	r.groups, troubled = groups()
 	for _, g := range troubled {
 		r.troubled = append(r.troubled, &trouble{Group: g, said: map[string]uint64{}})
 	}

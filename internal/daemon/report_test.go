@@ -19,7 +19,7 @@ func reporter() (*report, *transport.Counters, *ipvssync.Counters, *strings.Buil
 	var log strings.Builder
 	v := newVersion1(&daemon{}, config.Config{}, config.Link{}, nil, false)
 	device := func() (chardev.Stats, error) { return chardev.Stats{}, errors.New("device is gone") }
-	r := newReport(slog.New(slog.NewTextHandler(&log, nil)), device, v)
+	r := newReport(slog.New(slog.NewTextHandler(&log, nil)), device, v.counters)
 	return r, v.link, v.ipvs, &log
 }
 

@@ -88,6 +88,11 @@ func (p place) listen() (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %w", p.Name, p.path, ErrListen, Cause(err))
 	}
+	// The umask took from the mode what nobody asked it to.
+	if err := os.Chmod(p.path, p.Mode); err != nil {
+		l.Close()
+		return nil, p.unusable(err)
+	}
 	return l.(*net.UnixListener), nil
 }
 
