@@ -252,7 +252,7 @@ func TestAlertsNameWhatThereIs(t *testing.T) {
 func TestAlertsFire(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("promtool of Prometheus is not installed: lab/install-packages unit")
+		t.Skip("promtool of Prometheus is not installed: lab/install-packages alerts")
 	}
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
 		cmd := exec.Command(promtool, args...)

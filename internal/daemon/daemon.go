@@ -38,6 +38,7 @@ type daemon struct {
 	speaker speaker
 	admin   *admin.Server // nil: there is no socket
 	report  *report
+	manager *manager
 }
 
 // Run runs until ctx is done, which is a clean stop. It fails where it cannot
@@ -74,6 +75,9 @@ func Run(ctx context.Context, o Options) error {
 	for _, warning := range cfg.Warnings(time.Now()) {
 		d.log.Warn(warning)
 	}
+
+	d.manager = newManager(d.speaker, d.log)
+	defer serve(ctx, d.manager.run)()
 
 	ended := make(chan error, 1)
 	go func() { ended <- d.speaker.run(ctx) }()
@@ -160,7 +164,9 @@ func (d *daemon) deviceIsOpen() error {
 func (d *daemon) signal(s os.Signal) {
 	switch s {
 	case syscall.SIGHUP:
+		over := d.manager.reloading()
 		d.reload()
+		over()
 	case syscall.SIGUSR1:
 		d.report.summary()
 	}

@@ -16,6 +16,10 @@ type speaker interface {
 	// returns what takes it over. It fails where that cannot be used; nothing
 	// changed then.
 	prepare(cfg config.Config) (take func(), err error)
+	// alive says how it is, in a line. It is the answer of the goroutine that
+	// does the work, which has the device and a link then: until it does, and
+	// when it hangs, alive waits for it or for ctx.
+	alive(ctx context.Context) (status string, err error)
 	// counters returns all groups, and those that ought to stay where they
 	// are.
 	counters() (all, troubles []counters.Group)

@@ -77,6 +77,10 @@ func (v *version1) prepare(cfg config.Config) (func(), error) {
 	return func() { v.engine.Set(engineSettings(cfg)) }, nil
 }
 
+func (v *version1) alive(ctx context.Context) (string, error) {
+	return "synchronizes, version 1 of the protocol", v.engine.Alive(ctx)
+}
+
 func (v *version1) counters() (all, troubles []counters.Group) {
 	e := v.engine.Counters()
 	return []counters.Group{e.Counts, e.Troubles, v.link.Received, v.link.Dropped, v.link.PeerErrors, v.ipvs.Counts, v.ipvs.Skipped, v.ipvs.Refused},

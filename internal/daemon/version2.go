@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/admin"
@@ -138,6 +139,20 @@ func (v *version2) prepare(cfg config.Config) (func(), error) {
 			v.old.engine.Set(engineSettings(cfg))
 		}
 	}, nil
+}
+
+func (v *version2) alive(ctx context.Context) (string, error) {
+	s, err := v.cluster.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	there := 0
+	for i := range s.Peers {
+		if s.Peers[i].Proven && !s.Peers[i].Lost {
+			there++
+		}
+	}
+	return fmt.Sprintf("%v, peers: %d", s.State, there), nil
 }
 
 func (v *version2) counters() (all, troubles []counters.Group) {

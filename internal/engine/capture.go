@@ -24,6 +24,7 @@ type capture struct {
 	settings func() Settings
 	counters Counters
 	rejoined <-chan struct{} // peers can be reached again
+	probes   <-chan struct{} // whether the loop lives
 
 	out    *Outbox
 	pace   pace
@@ -42,6 +43,7 @@ func newCapture(e *Engine, s session, rejoined <-chan struct{}) *capture {
 		settings: func() Settings { return *e.settings.Load() },
 		counters: e.counters,
 		rejoined: rejoined,
+		probes:   e.probes,
 		out:      NewOutbox(e.size),
 	}
 }
@@ -65,6 +67,7 @@ func (c *capture) run(ctx, stop, sending context.Context) error {
 			return c.news(sending, time.Now().Add(drainLimit))
 		case <-c.rejoined:
 			c.heal.now()
+		case <-c.probes:
 		case <-timer.C:
 		}
 		settings := c.settings()

@@ -23,11 +23,12 @@ type Engine struct {
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
 	counters Counters
+	probes   chan struct{} // taken by who lives
 }
 
 // New returns an engine. advertSize is the longest advert that a source builds.
 func New(p Parts, advertSize int, s Settings, log *slog.Logger) *Engine {
-	e := &Engine{parts: p, size: advertSize, log: log, counters: newCounters()}
+	e := &Engine{parts: p, size: advertSize, log: log, counters: newCounters(), probes: make(chan struct{})}
 	e.Set(s)
 	return e
 }
@@ -37,6 +38,17 @@ func (e *Engine) Set(s Settings) { e.settings.Store(&s) }
 
 // Counters returns the engine's counters.
 func (e *Engine) Counters() Counters { return e.counters }
+
+// Alive waits until the engine's loop takes notice, which has device and link
+// open or waits to open them again, or until ctx is done.
+func (e *Engine) Alive(ctx context.Context) error {
+	select {
+	case e.probes <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Run runs until ctx is done; then what is queued has been sent, and the error
 // is nil. It fails only where the first session cannot be opened: later ones
@@ -76,7 +88,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // reopen tries until the session is whole again, or ctx is done.
 func (e *Engine) reopen(ctx context.Context, s *session, o *outage) bool {
 	for {
-		if !sleep(ctx, o.wait()) {
+		if !e.rest(ctx, o.wait()) {
 			return false
 		}
 		err := s.open(e.parts)
@@ -164,6 +176,21 @@ func (e *Engine) check(ctx context.Context, link Link, rejoined chan<- struct{})
 		carrier = is
 	}
 	return nil
+}
+
+// rest is sleep of an engine that lives.
+func (e *Engine) rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+			return true
+		case <-e.probes:
+		}
+	}
 }
 
 // sleep reports whether it slept to the end.

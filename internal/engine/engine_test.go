@@ -523,3 +523,33 @@ func TestSettingsChangeWhileRunning(t *testing.T) {
 		t.Errorf("%d reads in the 9 s after the change", fast)
 	}
 }
+
+func TestEngineShowsThatItLivesAlsoWhileItIsInterrupted(t *testing.T) {
+	alive := func(w *world) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*period)
+		defer cancel()
+		return w.engine.Alive(ctx)
+	}
+	running(t, usual, nil, func(w *world) {
+		for range 10 {
+			if err := alive(w); err != nil {
+				t.Errorf("running: %v", err)
+			}
+			time.Sleep(period / 3)
+		}
+		failure := errors.New("gone")
+		w.network.do(func(n *network) { n.checkErr, n.openErr = failure, failure })
+		time.Sleep(2 * time.Second)
+		for range 10 {
+			if err := alive(w); err != nil {
+				t.Errorf("interrupted: %v", err)
+			}
+			time.Sleep(period / 3)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		if err := alive(newWorld(usual)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("not running: %v", err)
+		}
+	})
+}
