@@ -16,8 +16,7 @@ import (
 func TestAttacksChangeNothing(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	// Another host's program is a member of the group on the other interface.
-	join(t, s)
+	join(t, s, "eth1")
 	toPeer := s.tap.overheard(peerIP, 0)
 	last := toPeer[len(toPeer)-1].body
 	peer, self := last.Peer, s.tap.overheard(victimIP, 0)[0].body.Peer
@@ -216,6 +215,37 @@ func TestAttacksChangeNothing(t *testing.T) {
 	})
 }
 
+// Without a group, a list of peers stands for the link; what comes from them may
+// have crossed routers, so that the TTL says nothing.
+func TestAttacksOnALinkToPeersChangeNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "eth0,peers=192.0.2.2", "eth0,peers=192.0.2.1")
+	join(t, s, "eth0")
+	all := s.tap.overheard(peerIP, 0)
+	last := all[len(all)-1].body
+	to := func(p packet) packet { p.destination = victimIP; return p }
+	sealed := func() []byte { return s.sealed(syncID, s.key, s.advert(last.Peer, last.Number+100, 1)) }
+	for _, tt := range []struct {
+		name    string
+		packet  packet
+		counter string
+	}{
+		{"a stranger with the key", to(from(stranger, sealed())), "receive_dropped not_a_peer"},
+		{"a stranger who sends to the group", from(stranger, sealed()), "receive_dropped destination"},
+		{"a peer to the group", from(peerIP, sealed()), "receive_dropped destination"},
+		{"reflected own frames", to(from(victimIP, s.tap.overheard(victimIP, 0)[0].payload)), "receive_dropped own"},
+		{"no key", to(from(peerIP, s.clear(s.advert(last.Peer, last.Number+100, 1)))), "cluster_refused not_sealed"},
+		{"replay", to(from(peerIP, all[len(all)-1].payload)), "peering_trouble replayed"},
+		{"replay through a router", to(packet{source: peerIP, ttl: 60, payload: all[len(all)-1].payload}), "peering_trouble replayed"},
+		{"fragments", to(packet{source: peerIP, ttl: 255, fragments: true, payload: sealed()}), "receive_dropped fragment"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s.on(t)
+			s.unchanged(map[string]int{tt.counter: 1}, func() { s.attacker.send(tt.packet) })
+		})
+	}
+}
+
 // on makes a test the one that the scene is of.
 func (s *scene) on(t *testing.T) {
 	outer := s.t
@@ -244,10 +274,10 @@ func flipped(at int, f []byte) string {
 	return "seal"
 }
 
-// join makes the victim's host a member of the group on the other interface.
-func join(t *testing.T, s *scene) {
+// join makes another program of the victim's host a member of the group.
+func join(t *testing.T, s *scene, device string) {
 	t.Helper()
-	index := inspect(t, s.nsA, "eth1").Index
+	index := inspect(t, s.nsA, device).Index
 	var fd int
 	var err error
 	s.nsA.Do(t, func() {

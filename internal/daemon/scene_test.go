@@ -53,8 +53,13 @@ type scene struct {
 	good     int       // connections that the peer told behind the beginning
 }
 
-func newScene(t *testing.T) *scene {
+// newScene makes it, with links to the group unless there are others, of the
+// victim and of its peer.
+func newScene(t *testing.T, links ...string) *scene {
 	t.Helper()
+	if links == nil {
+		links = []string{"eth0", "eth0"}
+	}
 	s := &scene{t: t, keyFile: newKey(t)}
 	s.nsA, s.nsB = pair(t)
 	netnstest.Pair(t, s.nsA, "eth1", "198.51.100.1/24", s.nsB, "eth1", "198.51.100.2/24")
@@ -70,8 +75,8 @@ func newScene(t *testing.T) *scene {
 	s.attacker = newInjector(t, s.nsB, "eth0", s.nsA, "eth0")
 	s.aside = newInjector(t, s.nsB, "eth1", s.nsA, "eth1")
 
-	s.victim = start2(t, s.nsA, 1, s.keyFile, "--test-table="+strconv.Itoa(victimOwns)).synced()
-	s.peer = start2(t, s.nsB, 2, s.keyFile)
+	s.victim = start2(t, s.nsA, 1, s.keyFile, "--links="+links[0], "--test-table="+strconv.Itoa(victimOwns)).synced()
+	s.peer = start2(t, s.nsB, 2, s.keyFile, "--links="+links[1])
 	s.peer.logs("to=synced")
 	s.victim.with(1)
 
