@@ -25,6 +25,7 @@ type options struct {
 	samples     int
 	period      time.Duration
 	udp         int
+	realTime    bool
 	chart       string
 	profile     string
 }
@@ -44,6 +45,7 @@ func main() {
 	flag.IntVar(&o.samples, "samples", 1_200_000, "of the latency")
 	flag.DurationVar(&o.period, "period", 100*time.Millisecond, "of the daemons")
 	flag.IntVar(&o.udp, "udp", 0, "`port`, instead of IP protocol 114")
+	flag.BoolVar(&o.realTime, "real-time", true, "let nothing else run before the daemons, where they have a rate")
 	flag.StringVar(&o.chart, "svg", "", "`file` for a chart")
 	flag.StringVar(&o.profile, "profile", "", "`directory` for CPU profiles of both daemons")
 	flag.Parse()
@@ -64,7 +66,7 @@ func run(o options) error {
 		return err
 	}
 	if o.chart != "" {
-		if err := os.WriteFile(o.chart, []byte(r.drawing()), 0o644); err != nil {
+		if err := os.WriteFile(o.chart, []byte(r.drawing(o)), 0o644); err != nil {
 			return err
 		}
 	}

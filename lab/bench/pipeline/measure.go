@@ -29,7 +29,9 @@ func (r *result) measure(o options) error {
 	}{
 		{"throughput", r.measureThroughput}, {"held", r.measureHeld}, {"latency", r.measureLatency},
 	} {
-		p, err := newPair(o)
+		of := o
+		of.realTime = o.realTime && m.name != "throughput" // which would have the processor to itself
+		p, err := newPair(of)
 		if err == nil {
 			err = m.what(p, o)
 			logs := p.close()

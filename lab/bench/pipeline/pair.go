@@ -116,7 +116,11 @@ func startDirector(o options, number int, ns *netns.Namespace, args ...string) (
 		return nil, err
 	}
 	d := &director{name: []string{"sender", "receiver"}[number-1]}
-	d.process = exec.Command("taskset", append([]string{"-c", strconv.Itoa(number - 1), self}, args...)...)
+	argv := append([]string{"taskset", "-c", strconv.Itoa(number - 1), self}, args...)
+	if o.realTime {
+		argv = append([]string{"chrt", "-f", "1"}, argv...)
+	}
+	d.process = exec.Command(argv[0], argv[1:]...)
 	d.process.Env = append(os.Environ(), childVariable+"=1", "GOMAXPROCS=1")
 	if o.profile != "" {
 		d.process.Env = append(d.process.Env, profileVariable+"="+filepath.Join(o.profile, d.name+".pprof"))

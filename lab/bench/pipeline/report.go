@@ -68,7 +68,7 @@ func (r *result) report(o options) string {
 	return b.String()
 }
 
-func (r *result) drawing() string {
+func (r *result) drawing(o options) string {
 	target := func(v float64) chart.Bar {
 		return chart.Bar{Title: "target", Class: chart.Kernel, Value: figure.Summary{Median: v, Min: v, Max: v}}
 	}
@@ -81,7 +81,7 @@ func (r *result) drawing() string {
 			late.Bars = append(late.Bars, ours(fmt.Sprintf("p%g", part*100), r.late[i].Seconds()*1000))
 		}
 		if part == 0.99 {
-			late.Bars = append(late.Bars, target((100*time.Millisecond+wantLate).Seconds()*1000))
+			late.Bars = append(late.Bars, target((o.period+wantLate).Seconds()*1000))
 		}
 	}
 	return chart.Draw("Two daemons, sealed frames over a real socket",
