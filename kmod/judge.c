@@ -121,8 +121,12 @@ static int ssyncp_progress(u16 protocol, u16 state)
 	return 1;
 }
 
-/* What two messages may differ in the time that they take. */
-#define SSYNCP_SLACK	(HZ / 4)
+/*
+ * What two messages may differ in the time that they take, and for a template,
+ * which may move back.
+ */
+#define SSYNCP_SLACK		HZ
+#define SSYNCP_TEMPLATE_SLACK	(HZ / 4)
 
 /*
  * The age that e must not be over, to be news of cp. Packets of one handshake
@@ -137,8 +141,10 @@ static unsigned long ssyncp_news_age(const struct ip_vs_conn *cp,
 {
 	const struct ssyncp_conn *rec = e->conn;
 
-	if (e->template || ssyncp_progress(cp->protocol, rec->state) >
-			   ssyncp_progress(cp->protocol, cp->state))
+	if (e->template)
+		return age + SSYNCP_TEMPLATE_SLACK;
+	if (ssyncp_progress(cp->protocol, rec->state) >
+	    ssyncp_progress(cp->protocol, cp->state))
 		return age + SSYNCP_SLACK;
 	return age;
 }

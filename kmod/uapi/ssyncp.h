@@ -51,7 +51,7 @@
  * connection. Only fresher news is applied: an entry older than what this
  * director knows is refused as stale. Messages take different times: where an
  * entry brings a connection further in its life (opening, established, half
- * closed, closed), a quarter of a second does not count. A copy gets timeout_ms - age_ms to
+ * closed, closed), a second does not count. A copy gets timeout_ms - age_ms to
  * live. timeout_ms 0 in a write means: unknown; the module takes the
  * protocol's timeout of that state, and for a template the persistence
  * timeout of the service that it is bound to.
