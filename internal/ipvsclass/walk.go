@@ -12,6 +12,12 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
+// behind is how much older than it is a walk tells what it read. News of the same
+// connection may have been read later and told before: a peer must not take what
+// a walk says for fresher, although its message may have taken longer by so
+// much. The slack that the module gives to a state that is further on is larger.
+const behind = 500 * time.Millisecond
+
 // readsPerBody bounds how long one Read takes where a filter lets little pass.
 const readsPerBody = 4
 
@@ -62,7 +68,7 @@ func (w *walk) Read(body []byte, limit int) (read []byte, more bool, err error) 
 			}
 		}
 		// Its age goes on while it is kept.
-		p.fill(time.Since(w.read))
+		p.fill(time.Since(w.read) + behind)
 		if p.pending() || w.ended {
 			break
 		}
