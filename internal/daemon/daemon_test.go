@@ -48,12 +48,19 @@ func (l *logBuffer) String() string {
 // start starts a daemon, of version 1 of the protocol. Later arguments beat earlier ones.
 func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 	t.Helper()
-	d := &director{t: t, ended: make(chan error, 1)}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := []string{"netns", "exec", ns.Name, self, "--sync-id=7", "--wire-version=1", "--admin-socket="}
+	return startBy(t, ns, []string{self}, args...)
+}
+
+// startBy starts one by a command that starts it.
+func startBy(t *testing.T, ns *netnstest.Namespace, by []string, args ...string) *director {
+	t.Helper()
+	d := &director{t: t, ended: make(chan error, 1)}
+	before := append([]string{"netns", "exec", ns.Name}, by...)
+	before = append(before, "--sync-id=7", "--wire-version=1", "--admin-socket=")
 	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--links=") }) {
 		before = append(before, "--multicast-interface=eth0")
 	}
@@ -61,6 +68,7 @@ func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 	d.process = exec.Command("ip", args...)
 	d.process.Env = append(os.Environ(), childVariable+"=1")
 	d.process.Stderr = &d.log
+	var err error
 	if d.in, err = d.process.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,14 +11,19 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/wire/frame"
 )
 
-// Create makes a file with a new key, which is on the disk when it returns. It
-// leaves a file that is there alone, and nothing behind where it fails.
+// Create makes a file with a new key, which is on the disk when it returns. Where
+// root does, [Group] may read it. It leaves a file that is there alone, and nothing
+// behind where it fails.
 func Create(path string) (frame.Key, error) {
 	key, err := frame.GenerateKey(nil)
 	if err != nil {
 		return frame.Key{}, fmt.Errorf("key file %s: %w: %w", path, ErrCreate, err)
 	}
-	err = create(path, func(w io.Writer) error {
+	group := noGroup
+	if os.Geteuid() == 0 {
+		group = groupID()
+	}
+	err = create(path, group, func(w io.Writer) error {
 		_, err := w.Write(frame.AppendKeyFile(nil, key))
 		return err
 	})
@@ -28,7 +33,7 @@ func Create(path string) (frame.Key, error) {
 	return key, nil
 }
 
-func create(path string, fill func(io.Writer) error) error {
+func create(path string, group int, fill func(io.Writer) error) error {
 	// With O_EXCL, a symbolic link at path counts as a file.
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	switch directory := filepath.Dir(path); {
@@ -39,7 +44,7 @@ func create(path string, fill func(io.Writer) error) error {
 	case err != nil:
 		return fmt.Errorf("key file %s: %w: %w", path, ErrCreate, cause(err))
 	}
-	err = errors.Join(finish(file, fill), file.Close())
+	err = errors.Join(finish(file, group, fill), file.Close())
 	if err == nil {
 		err = syncDirectory(filepath.Dir(path))
 	}
@@ -49,9 +54,16 @@ func create(path string, fill func(io.Writer) error) error {
 	return nil
 }
 
-func finish(file *os.File, fill func(io.Writer) error) error {
+func finish(file *os.File, group int, fill func(io.Writer) error) error {
+	mode := fs.FileMode(0o600)
+	if group != noGroup {
+		if err := file.Chown(-1, group); err != nil {
+			return err
+		}
+		mode = 0o640
+	}
 	// The umask may have taken the owner's bits.
-	if err := file.Chmod(0o600); err != nil {
+	if err := file.Chmod(mode); err != nil {
 		return err
 	}
 	if err := fill(file); err != nil {

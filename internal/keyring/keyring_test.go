@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -117,7 +118,7 @@ func TestOwner(t *testing.T) {
 		{990, 0, ErrOwner},
 		{1000, 990, ErrOwner},
 	} {
-		err := judge("/k", &unix.Stat_t{Mode: unix.S_IFREG | 0o600, Uid: tt.owner}, tt.user)
+		err := judge("/k", &unix.Stat_t{Mode: unix.S_IFREG | 0o600, Uid: tt.owner}, tt.user, noGroup)
 		if !errors.Is(err, tt.want) {
 			t.Errorf("of %d, for %d: %v", tt.owner, tt.user, err)
 		}
@@ -127,9 +128,51 @@ func TestOwner(t *testing.T) {
 	}
 }
 
+func TestGroupOfTheDaemonMayReadWhatIsRoots(t *testing.T) {
+	const group = 777
+	for _, tt := range []struct {
+		name  string
+		mode  uint32
+		gid   uint32
+		group int
+		want  error
+	}{
+		{"the group reads", 0o640, group, group, nil},
+		{"nobody else does", 0o600, group, group, nil},
+		{"another group", 0o640, 100, group, ErrMode},
+		{"no such group", 0o640, group, noGroup, ErrMode},
+		{"the group writes", 0o660, group, group, ErrMode},
+		{"others read", 0o644, group, group, ErrMode},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := judge("/k", &unix.Stat_t{Mode: unix.S_IFREG | tt.mode, Gid: tt.gid}, 990, tt.group); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestKeyThatRootMakesIsReadableForTheGroup(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give a file to a group")
+	}
+	const group = 54321
+	path := filepath.Join(t.TempDir(), "key")
+	if err := create(path, group, func(io.Writer) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gid := info.Sys().(*syscall.Stat_t).Gid; info.Mode() != 0o640 || gid != group {
+		t.Errorf("mode %v, group %d", info.Mode(), gid)
+	}
+}
+
 func TestReadBySomebodyElse(t *testing.T) {
 	err := unreadable("/k", 990, &fs.PathError{Op: "open", Path: "/k", Err: unix.EACCES})
-	if !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "by user 990: be the user that the daemon runs as, whose file it must be: chown 990 /k") {
+	if !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "by user 990: be root or the user that the daemon runs as") {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -246,7 +289,7 @@ func TestCreateRefused(t *testing.T) {
 func TestHalfWrittenFileIsTakenAway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	full := errors.New("disk full")
-	err := create(path, func(w io.Writer) error {
+	err := create(path, noGroup, func(w io.Writer) error {
 		if _, err := io.WriteString(w, "ssyncp-key-1:AAEC"); err != nil {
 			return err
 		}

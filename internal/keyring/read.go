@@ -67,7 +67,13 @@ func Read(path string) (frame.Key, error) {
 	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
 		return frame.Key{}, unreadable(path, user, err)
 	}
-	if err := judge(path, &stat, uint32(user)); err != nil {
+	// What an ACL gives others would show in the bits of the group, as their mask.
+	_, acl := unix.Fgetxattr(int(file.Fd()), "system.posix_acl_access", nil)
+	group := groupID()
+	if acl == nil {
+		group = noGroup
+	}
+	if err := judge(path, &stat, uint32(user), group); err != nil {
 		return frame.Key{}, err
 	}
 	text, err := io.ReadAll(io.LimitReader(file, sizeMax+1))
@@ -91,22 +97,26 @@ func unreadable(path string, user int, err error) error {
 		return fmt.Errorf("key file %s: %w: make one with `ssyncpd keygen %[1]s`, or copy that of another director", path, ErrAbsent)
 	case errors.Is(err, fs.ErrPermission):
 		// The daemon's unit leaves root without the right to read files of others.
-		return fmt.Errorf("key file %s: %w by user %d: be the user that the daemon runs as, whose file it must be: chown %[3]d %[1]s",
+		return fmt.Errorf("key file %s: %w by user %d: be root or the user that the daemon runs as, in whose group or whose it must be: chgrp "+Group+" %[1]s and chmod 640 %[1]s, or chown %[3]d %[1]s",
 			path, ErrUnreadable, user)
 	}
 	return fmt.Errorf("key file %s: %w: %w", path, ErrUnreadable, cause(err))
 }
 
-// judge says what is wrong with whose file it is and what for. Access that an
-// ACL gives shows in the bits of the group, which are its mask.
-func judge(path string, stat *unix.Stat_t, user uint32) error {
+// judge says what is wrong with whose file it is and what for. Those of the group
+// may read it.
+func judge(path string, stat *unix.Stat_t, user uint32, group int) error {
+	others := uint32(0o077)
+	if int(stat.Gid) == group {
+		others = 0o037
+	}
 	switch {
 	case stat.Mode&unix.S_IFMT != unix.S_IFREG:
 		return fmt.Errorf("key file %s: %w: name the file that `ssyncpd keygen` made", path, ErrNotRegular)
 	case stat.Uid != 0 && stat.Uid != user:
 		return fmt.Errorf("key file %s: %w, to user %d: chown %d %[1]s", path, ErrOwner, stat.Uid, user)
-	case stat.Mode&0o077 != 0:
-		return fmt.Errorf("key file %s: %w, its mode is %04o: chmod 600 %[1]s, and if somebody may have read it, make another key",
+	case stat.Mode&others != 0:
+		return fmt.Errorf("key file %s: %w, its mode is %04o: chmod 600 %[1]s (640 if its group is "+Group+"), and if somebody may have read it, make another key",
 			path, ErrMode, stat.Mode&0o7777)
 	}
 	return nil
