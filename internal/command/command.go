@@ -44,10 +44,14 @@ type command struct {
 	run      func(*invocation) error
 }
 
+// errMisused says that a command does not know its argument.
+var errMisused = errors.New("not a command")
+
 // commands are all there are; the first is the default.
 var commands = []command{
 	{"run", "", "synchronize connections until SIGTERM (the default)", false, run},
 	{"check-config", "", "validate the configuration, and the key files of version 2, and exit", false, checkConfig},
+	{"config", "show", "show all settings, and where each comes from", true, configure},
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
 	{"status", "", "show how the running daemon and its peers are", true, status},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
@@ -63,7 +67,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	inv.flags.SortFlags = false
 	inv.flags.Usage = func() {}
 	config.Flags(inv.flags)
-	inv.flags.BoolVar(&inv.json, "json", false, "status, dump, stats: JSON instead of text")
+	inv.flags.BoolVar(&inv.json, "json", false, "config, status, dump, stats: JSON instead of text")
 	showVersion := inv.flags.Bool("version", false, "show the version and exit")
 
 	err := inv.flags.Parse(args)
@@ -95,9 +99,13 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	case inv.flags.NArg() > limit:
 		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
-		return inv.misused("--json is for status, dump and stats")
+		return inv.misused("--json is for config, status, dump and stats")
 	}
-	if err := chosen.run(inv); err != nil {
+	err = chosen.run(inv)
+	if errors.Is(err, errMisused) {
+		return inv.misused(err.Error())
+	}
+	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "ssyncpd: %s\n", strings.TrimSuffix(line, "\n"))
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -50,6 +51,9 @@ const envPrefix = "SSYNCP_"
 func (k key) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }
+
+// inEnvironment reports whether the variable is set: an empty one is not.
+func (k key) inEnvironment() bool { return os.Getenv(k.env()) != "" }
 
 // flag is the key's flag: device-period.
 func (k key) flag() string {

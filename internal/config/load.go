@@ -111,6 +111,16 @@ func loadFor(flags *pflag.FlagSet, key string) (Config, error) {
 }
 
 func load(flags *pflag.FlagSet) (Config, []Problem, error) {
+	cfg, p, err := judge(flags)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	return cfg, p.list, nil
+}
+
+// judge returns what is configured, what is wrong with it, and where it all
+// comes from.
+func judge(flags *pflag.FlagSet) (Config, *problems, error) {
 	file, err := flags.GetString(fileFlag)
 	if err != nil {
 		return Config{}, nil, fmt.Errorf("config: flags not made by Flags: %w", err)
@@ -133,7 +143,8 @@ func load(flags *pflag.FlagSet) (Config, []Problem, error) {
 		// Everything may come from the environment and flags, but a file
 		// that was asked for must be there.
 		if !errors.Is(err, fs.ErrNotExist) || flags.Changed(fileFlag) {
-			return Config{}, []Problem{unreadable(file, err)}, nil
+			p.list = append(p.list, unreadable(file, err))
+			return Config{}, p, nil
 		}
 		p.origins.absent = true
 	}
@@ -144,8 +155,7 @@ func load(flags *pflag.FlagSet) (Config, []Problem, error) {
 	if err := v.UnmarshalExact(&doc); err != nil && len(p.list) == 0 {
 		p.list = append(p.list, Problem{Origin: file, Text: err.Error()})
 	}
-	cfg := p.config(doc)
-	return cfg, p.list, nil
+	return p.config(doc), p, nil
 }
 
 // unreadable says why a file could not be used, and where it is broken.
@@ -229,7 +239,7 @@ type origins struct {
 // set reports whether somebody set the key, to its default even.
 func (o origins) set(name string) bool {
 	i := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
-	return o.flags.Changed(keys[i].flag()) || os.Getenv(keys[i].env()) != "" || o.inFile(name)
+	return o.flags.Changed(keys[i].flag()) || keys[i].inEnvironment() || o.inFile(name)
 }
 
 // of returns where the value of a key came from; for what is in a list, that is
@@ -240,7 +250,7 @@ func (o origins) of(name string) string {
 	switch k := keys[i]; {
 	case o.flags.Changed(k.flag()):
 		return "flag --" + k.flag()
-	case os.Getenv(k.env()) != "":
+	case k.inEnvironment():
 		return "environment " + k.env()
 	case o.absent:
 		return o.file + " (no such file)"
