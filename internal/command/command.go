@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
@@ -33,6 +34,7 @@ type invocation struct {
 	json           bool
 	argument       string // "" where there is none
 	version        string
+	journal        bool // reads stderr
 	stdout, stderr io.Writer
 }
 
@@ -61,7 +63,7 @@ var commands = []command{
 
 // Main runs the command that args name and returns the exit code.
 func Main(args []string, version string, stdout, stderr io.Writer) int {
-	inv := &invocation{version: version, stdout: stdout, stderr: stderr}
+	inv := &invocation{version: version, stdout: stdout, stderr: stderr, journal: isJournal(stderr)}
 	inv.flags = pflag.NewFlagSet("ssyncpd", pflag.ContinueOnError)
 	inv.flags.SetOutput(stderr)
 	inv.flags.SortFlags = false
@@ -107,7 +109,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(stderr, "ssyncpd: %s\n", strings.TrimSuffix(line, "\n"))
+			fmt.Fprintf(stderr, "%sssyncpd: %s\n", inv.priority(slog.LevelError), strings.TrimSuffix(line, "\n"))
 		}
 		return exitFailed
 	}
@@ -147,5 +149,6 @@ func run(inv *invocation) error {
 		Open:    func(path string) (ipvsdevice.Device, error) { return chardev.Open(path) },
 		Signals: signals,
 		Log:     inv.stderr,
+		Journal: inv.journal,
 	})
 }

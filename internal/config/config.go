@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"github.com/ssyncp/ssyncp/internal/logging"
 )
 
 // DefaultFile is read where --config names no other.
@@ -73,7 +75,8 @@ type Listen struct {
 
 // Log is what goes to standard error.
 type Log struct {
-	Level slog.Level
+	Level  slog.Level
+	Format logging.Format
 }
 
 // Limits of what a key takes.
@@ -116,12 +119,14 @@ func (c Config) Reload(next Config) (running Config, restart []string) {
 	differs("admin.socket", c.Admin != next.Admin)
 	differs("metrics.listen", c.Metrics.Listen != next.Metrics.Listen)
 
+	differs("log.format", c.Log.Format != next.Log.Format)
+
 	running = c
 	running.Device.Period = next.Device.Period
 	running.Multicast.MaxPPS = next.Multicast.MaxPPS
 	running.Wire.KeyFile = next.Wire.KeyFile
 	running.Wire.AcceptedKeyFile = next.Wire.AcceptedKeyFile
 	running.Metrics.Public = next.Metrics.Public // of no effect but on what is valid
-	running.Log = next.Log
+	running.Log.Level = next.Log.Level
 	return running, restart
 }

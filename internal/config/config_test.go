@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/logging"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
@@ -61,7 +62,7 @@ func TestDefaults(t *testing.T) {
 			JoinTimeout: 5 * time.Second, RingBytes: 4194304,
 		},
 		Admin: config.Admin{Socket: "/run/ssyncp/ssyncpd.sock"},
-		Log:   config.Log{Level: slog.LevelInfo},
+		Log:   config.Log{Level: slog.LevelInfo, Format: logging.Text},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -104,6 +105,7 @@ listen = "192.0.2.1:9581"
 public = true
 [log]
 level = "debug"
+format = "json"
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +133,7 @@ level = "debug"
 		},
 		Admin:   config.Admin{Socket: "/run/other.sock"},
 		Metrics: config.Metrics{Listen: config.Listen{Network: "tcp", Address: "192.0.2.1:9581"}, Public: true},
-		Log:     config.Log{Level: slog.LevelDebug},
+		Log:     config.Log{Level: slog.LevelDebug, Format: logging.JSON},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -185,6 +187,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		{"metrics.listen", "SSYNCP_METRICS_LISTEN=unix:/run/m.sock", "--metrics-listen=unix:/run/m.sock"},
 		{"metrics.public", "SSYNCP_METRICS_PUBLIC=true", "--metrics-public=true"},
 		{"log.level", "SSYNCP_LOG_LEVEL=warn", "--log-level=warn"},
+		{"log.format", "SSYNCP_LOG_FORMAT=json", "--log-format=json"},
 	}
 	want := config.Config{
 		SyncID: 9,
@@ -205,7 +208,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		},
 		Admin:   config.Admin{Socket: "/run/x.sock"},
 		Metrics: config.Metrics{Listen: config.Listen{Network: "unix", Address: "/run/m.sock"}, Public: true},
-		Log:     config.Log{Level: slog.LevelWarn},
+		Log:     config.Log{Level: slog.LevelWarn, Format: logging.JSON},
 	}
 	t.Run("flags", func(t *testing.T) {
 		var args []string
@@ -275,6 +278,7 @@ func TestRefused(t *testing.T) {
 		{"metrics at a relative path", "[metrics]\nlisten = 'unix:m.sock'", "metrics.listen", "unix:m.sock", "not an absolute path"},
 		{"metrics at a path too long", "[metrics]\nlisten = 'unix:/" + strings.Repeat("s", 107) + "'", "metrics.listen", "unix:/" + strings.Repeat("s", 107), "at most 107 bytes"},
 		{"metrics public, perhaps", "[metrics]\npublic = 1", "metrics.public", int64(1), "true or false"},
+		{"log format", "[log]\nformat = 'xml'", "log.format", "xml", "must be text or json"},
 		{"relative admin socket", "[admin]\nsocket = 'ssyncpd.sock'", "admin.socket", "ssyncpd.sock", "absolute"},
 		{"admin socket a truth value", "[admin]\nsocket = false", "admin.socket", false, "absolute"},
 		{"admin socket too long", "[admin]\nsocket = '/" + strings.Repeat("s", 107) + "'", "admin.socket", "/" + strings.Repeat("s", 107), "at most 107 bytes"},
@@ -428,6 +432,7 @@ listen = "127.0.0.1:9581"
 public = true
 [log]
 level = "debug"
+format = "json"
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -438,7 +443,7 @@ level = "debug"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket metrics.listen" {
+	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket metrics.listen log.format" {
 		t.Errorf("restart = %q", names)
 	}
 	if _, restart := running.Reload(running); restart != nil {

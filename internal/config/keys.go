@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/ssyncp/ssyncp/internal/logging"
 )
 
 // key is one thing that can be configured: under its own name in the file, as
@@ -43,6 +45,7 @@ var keys = []key{
 	{"metrics.listen", "", "address", "where Prometheus metrics and a status page are: 127.0.0.1:9581, [::1]:9581, unix:/path, none if empty"},
 	{"metrics.public", false, "true|false", "let metrics.listen be an address that other hosts reach"},
 	{"log.level", "info", "level", "debug, info, warn or error"},
+	{"log.format", string(logging.Text), "text|json", "what a line of the log is"},
 }
 
 const envPrefix = "SSYNCP_"

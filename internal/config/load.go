@@ -54,7 +54,8 @@ type document struct {
 		Public any `mapstructure:"public"`
 	} `mapstructure:"metrics"`
 	Log struct {
-		Level any `mapstructure:"level"`
+		Level  any `mapstructure:"level"`
+		Format any `mapstructure:"format"`
 	} `mapstructure:"log"`
 }
 

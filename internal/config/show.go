@@ -108,6 +108,7 @@ func (c Config) values() map[string]any {
 		"admin.socket":           c.Admin.Socket,
 		"metrics.listen":         listen,
 		"metrics.public":         c.Metrics.Public,
+		"log.format":             string(c.Log.Format),
 		"log.level":              strings.ToLower(c.Log.Level.String()),
 	}
 }

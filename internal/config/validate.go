@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ssyncp/ssyncp/internal/logging"
 )
 
 // defaultGroup is what adverts of both versions go to.
@@ -35,7 +37,7 @@ func (p *problems) config(doc document) Config {
 	c.Filter = p.filter(doc)
 	c.Admin = Admin{Socket: p.socket(doc.Admin.Socket)}
 	c.Metrics = p.metrics(doc)
-	c.Log = Log{Level: p.level(doc.Log.Level)}
+	c.Log = Log{Level: p.level(doc.Log.Level), Format: p.format(doc.Log.Format)}
 	p.version(c, linksGiven)
 	return c
 }
@@ -176,4 +178,13 @@ func (p *problems) level(value any) slog.Level {
 		p.add("log.level", value, "not a level: must be debug, info, warn or error")
 	}
 	return level
+}
+
+func (p *problems) format(value any) logging.Format {
+	s, _ := value.(string)
+	format := logging.Format(s)
+	if format != logging.Text && format != logging.JSON {
+		p.add("log.format", value, "not a format: must be %s or %s", logging.Text, logging.JSON)
+	}
+	return format
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/logging"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
@@ -26,6 +27,7 @@ type Options struct {
 	Open    func(path string) (ipvsdevice.Device, error) // the kernel module's device
 	Signals <-chan os.Signal                             // SIGHUP reloads, SIGUSR1 logs the counters
 	Log     io.Writer
+	Journal bool // the journal reads Log
 }
 
 // daemon is what signals act upon.
@@ -55,7 +57,7 @@ func Run(ctx context.Context, o Options) error {
 		config:  cfg,
 		path:    cfg.Device.Path,
 		level:   level,
-		log:     slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: level})),
+		log:     slog.New(logging.New(o.Log, logging.Options{Format: cfg.Log.Format, Level: level, Journal: o.Journal})),
 	}
 	if err := d.choose(cfg); err != nil {
 		return err
