@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -58,6 +59,23 @@ func TestMetricsOfARunningDaemon(t *testing.T) {
 		return strings.Contains(scrape(t, socket), `ssyncp_peer_state{peer="00000002",state="lost"} 1`)
 	})
 	a.stop()
+}
+
+func TestLogInJSON(t *testing.T) {
+	ns, _ := pair(t)
+	d := start(t, ns, "--log-format=json").started()
+	d.stop()
+	count := 0
+	for line := range strings.Lines(d.log.String()) {
+		var record struct{ Time, Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil || record.Time == "" || record.Level == "" || record.Msg == "" {
+			t.Errorf("%s: %v", line, err)
+		}
+		count++
+	}
+	if count < 5 {
+		t.Errorf("%d lines", count)
+	}
 }
 
 // Who scrapes finds out; connections are synchronized all the same.

@@ -165,7 +165,7 @@ func (c *capture) send(sending context.Context) error {
 		n := c.pace.ready(now)
 		if n < 1 {
 			c.counters.Counts.Add(Paced, 1)
-			sleep(sending, c.pace.wait(now))
+			rest(sending, c.probes, c.pace.wait(now))
 			continue
 		}
 		if _, err := c.transmit(n); err != nil {

@@ -88,7 +88,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // reopen tries until the session is whole again, or ctx is done.
 func (e *Engine) reopen(ctx context.Context, s *session, o *outage) bool {
 	for {
-		if !e.rest(ctx, o.wait()) {
+		if !rest(ctx, e.probes, o.wait()) {
 			return false
 		}
 		err := s.open(e.parts)
@@ -178,8 +178,8 @@ func (e *Engine) check(ctx context.Context, link Link, rejoined chan<- struct{})
 	return nil
 }
 
-// rest is sleep of an engine that lives.
-func (e *Engine) rest(ctx context.Context, d time.Duration) bool {
+// rest is sleep of an engine that shows that it lives.
+func rest(ctx context.Context, probes <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for {
@@ -188,7 +188,7 @@ func (e *Engine) rest(ctx context.Context, d time.Duration) bool {
 			return false
 		case <-t.C:
 			return true
-		case <-e.probes:
+		case <-probes:
 		}
 	}
 }

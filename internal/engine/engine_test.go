@@ -524,7 +524,7 @@ func TestSettingsChangeWhileRunning(t *testing.T) {
 	}
 }
 
-func TestEngineShowsThatItLivesAlsoWhileItIsInterrupted(t *testing.T) {
+func TestEngineShowsThatItLivesWhateverItWaitsFor(t *testing.T) {
 	alive := func(w *world) error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*period)
 		defer cancel()
@@ -543,6 +543,16 @@ func TestEngineShowsThatItLivesAlsoWhileItIsInterrupted(t *testing.T) {
 		for range 10 {
 			if err := alive(w); err != nil {
 				t.Errorf("interrupted: %v", err)
+			}
+			time.Sleep(period / 3)
+		}
+	})
+	slow := engine.Settings{Period: period, MaxPPS: 1}
+	running(t, slow, nil, func(w *world) {
+		w.kernel.news("abcdefghijklmnopqrstuvwxyz")
+		for range 10 {
+			if err := alive(w); err != nil {
+				t.Errorf("waiting for the pace: %v", err)
 			}
 			time.Sleep(period / 3)
 		}
