@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// A closed namespace takes a while to end, with all of its connections, and
+// many of them where the kernel is slow.
+const modulesLimit = time.Minute
+
 // loadModules loads modules of the kernel, each after those that need it, until
 // the end of the test. A test calls it before it makes namespaces: some give
 // each new one a device.
@@ -23,11 +27,14 @@ func loadModules(t testing.TB, names ...string) {
 		return
 	}
 	t.Cleanup(func() {
-		// A closed namespace takes a moment to end.
-		eventually(t, 20*time.Second, func() bool {
-			_, err := modprobe("-ra", loaded...)
-			return err == nil
-		}, "modules cannot be unloaded")
+		var out []byte
+		var err error
+		for began := time.Now(); time.Since(began) < modulesLimit; time.Sleep(50 * time.Millisecond) {
+			if out, err = modprobe("-ra", loaded...); err == nil {
+				return
+			}
+		}
+		t.Errorf("modprobe -r, after %v: %v\n%s", modulesLimit, err, out)
 	})
 }
 
