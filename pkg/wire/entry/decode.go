@@ -7,6 +7,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
 
 // Decoder takes the connections out of the ADVERT blocks of one frame after the
@@ -25,9 +26,9 @@ type Decoder struct {
 	// The tables of that ADVERT, complete; and how many rows of them the
 	// entries that were taken have defined. Those of services and profiles
 	// are behind what the entries say, and need no count.
-	services [maxRows]decodedService
-	dests    [maxRows]decodedDest
-	profiles [maxRows]decodedProfile
+	services [compact.MaxRows]decodedService
+	dests    [compact.MaxRows]decodedDest
+	profiles [compact.MaxRows]decodedProfile
 
 	nextDest, nextProfile int
 }
@@ -176,7 +177,7 @@ func (d *Decoder) load(a *block.Advert) error {
 		if p[size] < 0x80 {
 			size++
 		} else {
-			_, n := varint(p[size:])
+			_, n := compact.Varint(p[size:])
 			if n == 0 {
 				return varintError(p[size:])
 			}
@@ -205,12 +206,7 @@ func (d *Decoder) load(a *block.Advert) error {
 
 // varintError returns what is wrong with a number that is not one.
 func varintError(p []byte) error {
-	for i := range min(len(p), varintMax) {
-		if p[i] < 0x80 {
-			return ErrVarint
-		}
-	}
-	if len(p) < varintMax {
+	if compact.CutOff(p) {
 		return ErrTruncated
 	}
 	return ErrVarint
@@ -244,7 +240,7 @@ func (d *Decoder) defineDest(row int, services *int, p []byte) (int, error) {
 	if shape&^(destIPv6|destPort) != 0 {
 		return 0, ErrReserved
 	}
-	addr, size := address(p[n:], shape&destIPv6 != 0)
+	addr, size := compact.Address(p[n:], shape&destIPv6 != 0)
 	if size == 0 {
 		return 0, ErrTruncated
 	}
@@ -271,7 +267,7 @@ func (d *Decoder) defineService(row int, p []byte) (int, error) {
 	if shape&^(serviceIPv6|serviceFwmark) != 0 {
 		return 0, ErrReserved
 	}
-	addr, size := address(p[serviceHead:], shape&serviceIPv6 != 0)
+	addr, size := compact.Address(p[serviceHead:], shape&serviceIPv6 != 0)
 	if size == 0 {
 		return 0, ErrTruncated
 	}
@@ -292,18 +288,6 @@ func (d *Decoder) defineService(row int, p []byte) (int, error) {
 	}
 	d.services[row] = s
 	return n, nil
-}
-
-// address returns the address at the start of p and its size, 0 where it is cut
-// off.
-func address(p []byte, ipv6 bool) (netip.Addr, int) {
-	switch {
-	case !ipv6 && len(p) >= ipv4Size:
-		return netip.AddrFrom4([ipv4Size]byte(p)), ipv4Size
-	case ipv6 && len(p) >= ipv6Size:
-		return netip.AddrFrom16([ipv6Size]byte(p)), ipv6Size
-	}
-	return netip.Addr{}, 0
 }
 
 // defineProfile makes a row of the definition at the start of p.
@@ -406,7 +390,7 @@ func (d *Decoder) take(c *ipvs.Conn) bool {
 	}
 	age, n := uint32(p[0]), 1
 	if age >= 0x80 {
-		age, n = varint(p)
+		age, n = compact.Varint(p)
 	}
 	p = p[n:]
 	c.Virtual, c.Dest = s.virtual, t.dest

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
 
 // Encoder puts connections into the ADVERT blocks of one frame after the other,
@@ -20,20 +21,11 @@ type Encoder struct {
 	start int // of the block that is being filled
 	count int // connections in it
 	total int // connections in all blocks
-	seed  seed
+	seed  compact.Seed
 
-	services table[service]
-	dests    table[dest]
-	profiles table[profile]
-}
-
-// table has the rows that the receiver has, too.
-type table[R comparable] struct {
-	rows  [maxRows]R
-	taken [maxRows]uint16 // places in the index
-	n     int
-	last  int // the row that was used last
-	index index
+	services compact.Table[service]
+	dests    compact.Table[dest]
+	profiles compact.Table[profile]
 }
 
 // service is a row of the services.
@@ -57,33 +49,6 @@ type profile struct {
 	fields  bool
 }
 
-// find returns the number of the row that is r, or the number of rows and the
-// place in the index where it is to be put.
-func (t *table[R]) find(r *R, hash uint64) (row, at int) {
-	for at = int(hash % slots); ; at = (at + 1) % slots {
-		row = int(t.index[at]) - 1
-		if row < 0 {
-			return t.n, at
-		}
-		if t.rows[row] == *r {
-			return row, at
-		}
-	}
-}
-
-// add adds a row in the place that find returned.
-func (t *table[R]) add(r *R, at int) {
-	t.rows[t.n] = *r
-	t.taken[t.n] = uint16(at)
-	t.n++
-	t.index[at] = uint16(t.n)
-}
-
-func (t *table[R]) clear() {
-	t.index.clear(t.taken[:t.n])
-	t.n, t.last = 0, 0
-}
-
 // Reset begins a new frame: ADVERT blocks are appended to buf, which must not
 // become longer than limit bytes. A buffer with that capacity is used as it
 // is; for a smaller one a new one is made. The error is [ErrRoom] where less
@@ -95,7 +60,7 @@ func (e *Encoder) Reset(buf []byte, limit int) error {
 		return ErrRoom
 	}
 	if e.seed == 0 {
-		e.seed = newSeed()
+		e.seed = compact.NewSeed()
 	}
 	e.buf = slices.Grow(buf, limit-len(buf))
 	e.limit = limit
@@ -108,9 +73,9 @@ func (e *Encoder) begin() {
 	e.start = len(e.buf)
 	e.buf = block.BeginAdvert(e.buf, block.ClassIPVS)
 	e.count = 0
-	e.services.clear()
-	e.dests.clear()
-	e.profiles.clear()
+	e.services.Clear()
+	e.dests.Clear()
+	e.profiles.Clear()
 }
 
 // Append adds a connection. [ErrFull] says that it does not fit: finish the
@@ -129,9 +94,9 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	}
 	size := minEntrySize - ipv4Size - 1
 	client := c.Client.Addr()
-	size += addressSize(client)
-	age := milliseconds(c.Age)
-	size += varintSize(age)
+	size += compact.AddressSize(client)
+	age := compact.Milliseconds(c.Age)
+	size += compact.VarintSize(age)
 	if c.Flags&ipvs.FlagSeqMask != 0 {
 		size += sequencesSize
 	}
@@ -139,22 +104,25 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	size += fields
 
 	s := service{c.Virtual, c.Fwmark, c.Protocol}
-	serviceRow, serviceAt := e.services.last, 0
-	if e.services.n == 0 || e.services.rows[serviceRow] != s {
-		serviceRow, serviceAt = e.services.find(&s, e.seed.addrPort(s.virtual, uint64(s.fwmark)<<8|uint64(s.protocol)))
+	serviceRow, ok := e.services.Last(&s)
+	serviceAt := 0
+	if !ok {
+		serviceRow, serviceAt = e.services.Find(&s, e.seed.AddrPort(s.virtual, uint64(s.fwmark)<<8|uint64(s.protocol)))
 	}
 	d := dest{c.Dest, uint16(serviceRow)}
-	destRow, destAt := e.dests.last, 0
-	if e.dests.n == 0 || e.dests.rows[destRow] != d {
-		destRow, destAt = e.dests.find(&d, e.seed.addrPort(d.dest, uint64(d.service)))
+	destRow, ok := e.dests.Last(&d)
+	destAt := 0
+	if !ok {
+		destRow, destAt = e.dests.Find(&d, e.seed.AddrPort(d.dest, uint64(d.service)))
 	}
 	f := profile{c.Timeout, c.Flags &^ ipvs.FlagHashed, c.State, fields > 0}
-	profileRow, profileAt := e.profiles.last, 0
-	if e.profiles.n == 0 || e.profiles.rows[profileRow] != f {
-		profileRow, profileAt = e.profiles.find(&f, e.seed.profile(&f))
+	profileRow, ok := e.profiles.Last(&f)
+	profileAt := 0
+	if !ok {
+		profileRow, profileAt = e.profiles.Find(&f, f.hash(e.seed))
 	}
 
-	newService, newDest, newProfile := serviceRow == e.services.n, destRow == e.dests.n, profileRow == e.profiles.n
+	newService, newDest, newProfile := serviceRow == e.services.Len(), destRow == e.dests.Len(), profileRow == e.profiles.Len()
 	defined := 0
 	if newService {
 		defined += serviceSize(&s)
@@ -165,7 +133,7 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	if newProfile {
 		defined += profileSize
 	}
-	if newService && serviceRow == maxRows || newDest && destRow == maxRows || newProfile && profileRow == maxRows || e.count == math.MaxUint16 {
+	if newService && serviceRow == compact.MaxRows || newDest && destRow == compact.MaxRows || newProfile && profileRow == compact.MaxRows || e.count == math.MaxUint16 {
 		size += advertSize + serviceSize(&s) + destSize(&d, s.virtual.Port()) + profileSize
 		if size > e.limit-len(e.buf) {
 			return ErrFull
@@ -188,22 +156,22 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 		p = p[1:]
 		if newService {
 			p = p[putService(p, &s):]
-			e.services.add(&s, serviceAt)
+			e.services.Add(&s, serviceAt)
 		}
 		p = p[putDest(p, &d, s.virtual.Port()):]
-		e.dests.add(&d, destAt)
+		e.dests.Add(&d, destAt)
 	}
 	p[0] = uint8(profileRow)
 	p = p[1:]
 	if newProfile {
 		putProfile(p, &f)
 		p = p[profileSize:]
-		e.profiles.add(&f, profileAt)
+		e.profiles.Add(&f, profileAt)
 	}
 	binary.BigEndian.PutUint16(p, c.Client.Port())
 	p = p[portSize:]
-	p = p[putAddress(p, client):]
-	p = p[putVarint(p, age):]
+	p = p[compact.PutAddress(p, client):]
+	p = p[compact.PutVarint(p, age):]
 	if c.Flags&ipvs.FlagSeqMask != 0 {
 		putSequence(p, &c.In)
 		putSequence(p[sequenceSize:], &c.Out)
@@ -212,7 +180,9 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	if fields > 0 {
 		putFields(p, c)
 	}
-	e.services.last, e.dests.last, e.profiles.last = serviceRow, destRow, profileRow
+	e.services.Use(serviceRow)
+	e.dests.Use(destRow)
+	e.profiles.Use(profileRow)
 	e.buf = e.buf[:at+size]
 	e.count++
 	e.total++
@@ -255,7 +225,7 @@ func validPEData(data []byte) bool { return len(data) > 0 && len(data) <= peData
 
 // serviceSize returns the size of a definition.
 func serviceSize(s *service) int {
-	size := serviceHead + addressSize(s.virtual.Addr())
+	size := serviceHead + compact.AddressSize(s.virtual.Addr())
 	if s.fwmark != 0 {
 		size += fwmarkSize
 	}
@@ -275,7 +245,7 @@ func putService(p []byte, s *service) int {
 	p[offServiceProtocol] = uint8(s.protocol)
 	binary.BigEndian.PutUint16(p[offServicePort:], s.virtual.Port())
 	n := serviceHead
-	n += putAddress(p[n:], addr)
+	n += compact.PutAddress(p[n:], addr)
 	if s.fwmark != 0 {
 		binary.BigEndian.PutUint32(p[n:], s.fwmark)
 		n += fwmarkSize
@@ -285,7 +255,7 @@ func putService(p []byte, s *service) int {
 
 // destSize returns the size of a definition without that of its service.
 func destSize(d *dest, port uint16) int {
-	size := indexSize + 1 + addressSize(d.dest.Addr())
+	size := indexSize + 1 + compact.AddressSize(d.dest.Addr())
 	if d.dest.Port() != port {
 		size += portSize
 	}
@@ -303,7 +273,7 @@ func putDest(p []byte, d *dest, port uint16) int {
 	}
 	p[0] = shape
 	n := 1
-	n += putAddress(p[n:], addr)
+	n += compact.PutAddress(p[n:], addr)
 	if d.dest.Port() != port {
 		binary.BigEndian.PutUint16(p[n:], d.dest.Port())
 		n += portSize
@@ -320,15 +290,12 @@ func putProfile(p []byte, f *profile) {
 	binary.BigEndian.PutUint32(p[offProfileFlags:], uint32(f.flags))
 	p[offProfileState] = uint8(f.state)
 	p[offProfileOptions] = options
-	binary.BigEndian.PutUint32(p[offProfileTimeout:], millisecondsUp(f.timeout))
+	binary.BigEndian.PutUint32(p[offProfileTimeout:], compact.MillisecondsUp(f.timeout))
 }
 
-// profile hashes a profile.
-func (s seed) profile(f *profile) uint64 {
-	h := (uint64(f.timeout) ^ uint64(s)) * mix1
-	h ^= h >> 32
-	h = (h ^ uint64(f.flags)<<16 ^ uint64(f.state)) * mix2
-	return h ^ h>>29
+// hash hashes a profile.
+func (f *profile) hash(s compact.Seed) uint64 {
+	return s.Words(uint64(f.timeout), uint64(f.flags)<<16^uint64(f.state))
 }
 
 // fieldsSize returns the size of the fields, 0 for none.

@@ -2,17 +2,11 @@ package entry
 
 import (
 	"encoding/binary"
-	"math"
-	"math/bits"
-	"net/netip"
-	"time"
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
-
-// maxRows is how many rows a table has.
-const maxRows = 256
 
 // Bits of the shape of a service.
 const (
@@ -43,8 +37,8 @@ const (
 const (
 	indexSize   = 1
 	portSize    = 2
-	ipv4Size    = 4
-	ipv6Size    = 16
+	ipv4Size    = compact.IPv4Size
+	ipv6Size    = compact.IPv6Size
 	fwmarkSize  = 4
 	serviceHead = 4 // shape, protocol, port
 	profileSize = 10
@@ -54,7 +48,7 @@ const (
 
 	fieldsHead = 2
 	fieldHead  = 2
-	varintMax  = 5
+	varintMax  = compact.VarintMax
 
 	// minEntrySize is that of an entry which has nothing new.
 	minEntrySize = 2*indexSize + portSize + ipv4Size + 1
@@ -82,74 +76,6 @@ const (
 	offProfileOptions = 5
 	offProfileTimeout = 6
 )
-
-// milliseconds rounds down, within what 32 bits hold.
-func milliseconds(d time.Duration) uint32 {
-	if d <= 0 {
-		return 0
-	}
-	return uint32(min(uint64(d)/uint64(time.Millisecond), math.MaxUint32))
-}
-
-// millisecondsUp rounds up, within the same.
-func millisecondsUp(d time.Duration) uint32 {
-	if d <= 0 || d > math.MaxUint32*time.Millisecond {
-		return milliseconds(d)
-	}
-	return milliseconds(d + time.Millisecond - 1)
-}
-
-// varintSize returns how many bytes a number takes.
-func varintSize(v uint32) int { return (bits.Len32(v|1) + 6) / 7 }
-
-// putVarint writes a number, and returns how many bytes it took.
-func putVarint(p []byte, v uint32) int {
-	n := 0
-	for v >= 0x80 {
-		p[n] = uint8(v) | 0x80
-		v >>= 7
-		n++
-	}
-	p[n] = uint8(v)
-	return n + 1
-}
-
-// varint reads a number, and returns how many bytes it took, 0 where it is cut
-// off, too long or too large.
-func varint(p []byte) (v uint32, n int) {
-	for n < len(p) && n < varintMax {
-		b := p[n]
-		if n == varintMax-1 && b > 0x0f {
-			return 0, 0
-		}
-		v |= uint32(b&0x7f) << (7 * n)
-		n++
-		if b < 0x80 {
-			if b == 0 && n > 1 {
-				return 0, 0
-			}
-			return v, n
-		}
-	}
-	return 0, 0
-}
-
-func addressSize(a netip.Addr) int {
-	if a.Is4() {
-		return ipv4Size
-	}
-	return ipv6Size
-}
-
-// putAddress writes an address, and returns how many bytes it took.
-func putAddress(p []byte, a netip.Addr) int {
-	if a.Is4() {
-		v4 := a.As4()
-		return copy(p, v4[:])
-	}
-	v6 := a.As16()
-	return copy(p, v6[:])
-}
 
 func putSequence(p []byte, s *ipvs.Sequence) {
 	_ = p[sequenceSize-1]

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
 
 // Order finds the order in which the connections of a batch take the fewest
@@ -12,7 +13,7 @@ import (
 // one connection has to say stays in its order. The zero value is ready for
 // use; it is not for concurrent use.
 type Order struct {
-	seed     seed
+	seed     compact.Seed
 	bits     int      // 1 << bits places in the indexes
 	byName   []uint32 // services: number and one, 0 where a place is free
 	byDest   []uint32 // groups, likewise
@@ -88,7 +89,7 @@ func sameService(a, b *ipvs.Conn) bool {
 // reset makes room for n connections: indexes that are at most half full.
 func (o *Order) reset(n int) {
 	if o.seed == 0 {
-		o.seed = newSeed()
+		o.seed = compact.NewSeed()
 	}
 	o.bits = bits.Len(uint(n)) + 1
 	size := 1 << o.bits
@@ -107,7 +108,7 @@ func (o *Order) reset(n int) {
 // service returns the number of the service of c, which is connection i.
 func (o *Order) service(conns []ipvs.Conn, c *ipvs.Conn, i int32) uint32 {
 	mask := uint32(1)<<o.bits - 1
-	at := uint32(o.seed.addrPort(c.Virtual, uint64(c.Fwmark)<<8|uint64(c.Protocol))) & mask
+	at := uint32(o.seed.AddrPort(c.Virtual, uint64(c.Fwmark)<<8|uint64(c.Protocol))) & mask
 	for ; o.byName[at] != 0; at = (at + 1) & mask {
 		if n := o.byName[at] - 1; sameService(c, &conns[o.services[n].sample]) {
 			return n
@@ -121,7 +122,7 @@ func (o *Order) service(conns []ipvs.Conn, c *ipvs.Conn, i int32) uint32 {
 // group returns the number of the group of c, which is connection i.
 func (o *Order) group(conns []ipvs.Conn, c *ipvs.Conn, i int32, service uint32) uint32 {
 	mask := uint32(1)<<o.bits - 1
-	at := uint32(o.seed.addrPort(c.Dest, uint64(service))) & mask
+	at := uint32(o.seed.AddrPort(c.Dest, uint64(service))) & mask
 	for ; o.byDest[at] != 0; at = (at + 1) & mask {
 		n := o.byDest[at] - 1
 		if g := &o.groups[n]; g.service == service && c.Dest == conns[g.sample].Dest {
