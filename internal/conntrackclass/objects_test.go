@@ -1,0 +1,451 @@
+package conntrackclass_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ssyncp/ssyncp/internal/cluster"
+	"github.com/ssyncp/ssyncp/internal/conntrackclass"
+	"github.com/ssyncp/ssyncp/internal/ctnetlink"
+	"github.com/ssyncp/ssyncp/pkg/conntrack"
+)
+
+// kinds of connections that a peer has as their owner does.
+var kinds = []struct {
+	name  string
+	entry conntrack.Entry
+}{
+	{"TCP", flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")},
+	{"IPv6", flow(conntrack.TCP, "[2001:db8::1]:40000", "[2001:db8::2]:443")},
+	{"closing", flow(conntrack.TCP, "192.0.2.1:40001", "198.51.100.1:443", func(e *conntrack.Entry) { e.State = conntrack.TCPTimeWait })},
+	{"UDP", flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53")},
+	{"masqueraded", flow(conntrack.TCP, "10.1.0.5:40000", "198.51.100.1:443", func(e *conntrack.Entry) {
+		e.Reply.Destination, e.Status = addr("203.0.113.1:1025"), e.Status|conntrack.SourceNAT
+	})},
+	{"forwarded", flow(conntrack.TCP, "192.0.2.2:40000", "203.0.113.1:80", func(e *conntrack.Entry) {
+		e.Reply.Source, e.Status = addr("10.0.0.1:8080"), e.Status|conntrack.DestNAT
+	})},
+	{"forwarded by IPVS", flow(conntrack.TCP, "192.0.2.3:40000", "203.0.113.1:80", func(e *conntrack.Entry) {
+		e.Reply.Source = addr("10.0.0.1:8080")
+	})},
+	{"ICMP masqueraded", flow(conntrack.ICMP, "10.1.0.5:42", "198.51.100.1:2048", func(e *conntrack.Entry) {
+		e.Reply.Destination, e.Status = addr("203.0.113.1:43"), conntrack.SeenReply|conntrack.Confirmed|conntrack.SourceNAT
+	})},
+	{"SCTP", flow(conntrack.SCTP, "192.0.2.1:5060", "198.51.100.1:5060", func(e *conntrack.Entry) {
+		e.State, e.SCTP.Tags = conntrack.SCTPEstablished, [2]uint32{1, 0xfffffffe}
+	})},
+	{"in a zone, with a mark", flow(conntrack.UDP, "192.0.2.1:40001", "198.51.100.1:53", func(e *conntrack.Entry) {
+		e.Zones, e.Mark = conntrack.Zones{Original: 5, Reply: 5}, 0x80000001
+	})},
+	{"adjusted", flow(conntrack.TCP, "192.0.2.1:40002", "198.51.100.1:21", func(e *conntrack.Entry) {
+		e.Status |= conntrack.SeqAdjusted
+		e.Adjust = [2]conntrack.Adjustment{{Position: 0xfffffff0, Before: -2, After: 3}, {Position: 1, After: 4}}
+	})},
+}
+
+func made(e conntrack.Entry) conntrack.Entry {
+	if e.Status&(conntrack.SourceNAT|conntrack.DestNAT) != 0 {
+		e.Status |= 0x180 // both DONE
+	}
+	return e
+}
+
+func TestAPeerHasWhatADirectorTells(t *testing.T) {
+	for _, way := range []struct {
+		name string
+		tell func(*director, testing.TB) [][]byte
+		left time.Duration
+	}{
+		// Closing at once, it would not be worth telling: it is made before.
+		{"by a walk", func(d *director, t testing.TB) [][]byte { return d.walked(t, cluster.All) }, 25 * time.Second},
+		{"by news", (*director).told, 100 * time.Second},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			a, b := newDirector(t), newDirector(t)
+			for _, tt := range kinds {
+				a.make(t, way.left, tt.entry)
+			}
+			b.hears(t, way.tell(a, t))
+			for _, tt := range kinds {
+				got, ok := b.find(t, tt.entry)
+				if way.name == "by news" && tt.name == "closing" {
+					if ok {
+						t.Errorf("%s: it is there", tt.name)
+					}
+					continue
+				}
+				if want := made(tt.entry); !ok || got.Entry != want {
+					t.Errorf("%s:\ngot  %+v, %v\nwant %+v", tt.name, got.Entry, ok, want)
+				} else if got.TimeLeft < way.left-3*time.Second || got.TimeLeft > way.left {
+					t.Errorf("%s: %v left, of %v", tt.name, got.TimeLeft, way.left)
+				}
+			}
+		})
+	}
+}
+
+func TestNewsIsMerged(t *testing.T) {
+	d := newDirector(t)
+	e := flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
+	d.make(t, time.Minute, e)
+	for range 20 {
+		e.Mark++
+		d.touch(t, e, time.Minute)
+	}
+	got := entriesOf(t, d.told(t))
+	if len(got) != 1 || got[0].Mark != 20 || got[0].State != conntrack.TCPEstablished || got[0].TCP != e.TCP {
+		t.Fatalf("%+v", got)
+	}
+	if got := entriesOf(t, d.told(t)); len(got) != 0 {
+		t.Errorf("again %v", got)
+	}
+	// An event says what has changed, and no more.
+	e.Mark++
+	d.touch(t, e, time.Minute)
+	if got := entriesOf(t, d.told(t)); len(got) != 1 || got[0].Mark != 21 || got[0].State != conntrack.TCPEstablished || got[0].TCP != e.TCP {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatIsNotWorthTelling(t *testing.T) {
+	closed := func(e *conntrack.Entry) { e.State = conntrack.TCPTimeWait }
+	opening := func(e *conntrack.Entry) {
+		e.State, e.Status = conntrack.TCPSynRecv, conntrack.SeenReply|conntrack.Confirmed
+	}
+	for _, tt := range []struct {
+		name   string
+		entry  conntrack.Entry
+		filter conntrackclass.Filter
+		then   func(*director, testing.TB, conntrack.Entry)
+		skip   conntrackclass.Skip
+	}{
+		{name: "over at once", entry: flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", closed), skip: conntrackclass.SkipBrief},
+		{name: "deleted at once", entry: flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:80"), then: deleted, skip: conntrackclass.SkipBrief},
+		{name: "a handshake", entry: flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", opening), skip: conntrackclass.SkipHandshake},
+		{name: "IPVS's, where that is configured", filter: conntrackclass.Filter{WithoutIPVS: true}, skip: conntrackclass.SkipIPVS,
+			entry: flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:80") })},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDirector(t, func(o *conntrackclass.Options) { o.Filter = tt.filter })
+			d.make(t, time.Minute, tt.entry)
+			if tt.then != nil {
+				tt.then(d, t, tt.entry)
+			}
+			if got := entriesOf(t, d.told(t)); len(got) != 0 {
+				t.Errorf("%v", got)
+			}
+			if n := d.counters.Skipped.Value(tt.skip); n != 1 {
+				t.Errorf("%d counted", n)
+			}
+		})
+	}
+}
+
+func deleted(d *director, t testing.TB, e conntrack.Entry) {
+	d.ask(t, ctnetlink.AppendDelete(nil, 1, &e))
+}
+
+func TestWhatEndsBeforeItsTimeEndsAtPeers(t *testing.T) {
+	a, b := newDirector(t), newDirector(t)
+	list := numbered(conntrack.UDP, 3)
+	a.make(t, time.Minute, list...)
+	b.hears(t, a.told(t))
+	deleted(a, t, list[0])
+	deleted(a, t, list[1])
+	ends := a.told(t)
+	// One of them has a packet at the peer before it hears.
+	b.touch(t, list[1], 5*time.Minute)
+	time.Sleep(10 * time.Millisecond) // of another millisecond than the news before
+	b.hears(t, ends)
+	for i, want := range []bool{false, true, true} {
+		if _, ok := b.find(t, list[i]); ok != want {
+			t.Errorf("entry %d is there: %v", i, ok)
+		}
+	}
+	if n := b.counters.Counts.Value(conntrackclass.Ended); n != 1 {
+		t.Errorf("%d counted", n)
+	}
+}
+
+func TestACopyThatExpiresIsNobodysNews(t *testing.T) {
+	a, b := newDirector(t), newDirector(t)
+	e := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53")
+	a.make(t, 2*time.Second, e)
+	b.hears(t, a.told(t))
+	time.Sleep(2500 * time.Millisecond)
+	for name, d := range map[string]*director{"owner": a, "peer": b} {
+		if _, ok := d.find(t, e); ok {
+			t.Errorf("%s still has it", name)
+		}
+		if got := entriesOf(t, d.told(t)); len(got) != 0 {
+			t.Errorf("%s tells %v", name, got)
+		}
+	}
+}
+
+func TestCopiesAreNotToldAsOwn(t *testing.T) {
+	a, b := newDirector(t), newDirector(t)
+	theirs, ours := numbered(conntrack.UDP, 3), flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
+	a.make(t, 30*time.Second, theirs...)
+	b.hears(t, a.told(t))
+	b.make(t, 30*time.Second, ours)
+	if got := entriesOf(t, b.told(t)); len(got) != 1 || got[0].Key() != ours.Key() {
+		t.Errorf("news: %v", got)
+	}
+	if got := entriesOf(t, b.walked(t, cluster.Owned)); len(got) != 1 || got[0].Key() != ours.Key() {
+		t.Errorf("owned: %v", got)
+	}
+	all := entriesOf(t, b.walked(t, cluster.All))
+	if len(all) != 4 {
+		t.Errorf("all: %v", all)
+	}
+	for _, e := range all {
+		// As old as it is, and no more time than is left.
+		if left := e.Timeout - e.Age; left > 30*time.Second || e.Age > 5*time.Second && e.Protocol == conntrack.UDP && e.Key() != ours.Key() {
+			t.Errorf("%v: %v of %v", &e, e.Age, e.Timeout)
+		}
+	}
+	// A packet here makes it our own.
+	b.touch(t, theirs[1], 2*time.Minute)
+	if got := entriesOf(t, b.walked(t, cluster.Owned)); len(got) != 2 {
+		t.Errorf("owned, with one that had packets: %v", got)
+	}
+	if n := b.counters.Counts.Value(conntrackclass.Claimed); n != 1 {
+		t.Errorf("%d claimed", n)
+	}
+}
+
+func TestFresherNewsWins(t *testing.T) {
+	const minute = time.Minute
+	old := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", func(e *conntrack.Entry) {
+		e.Timeout, e.Age = 5*24*time.Hour, minute
+	})
+	fresh := old
+	fresh.State, fresh.Timeout, fresh.Age = conntrack.TCPCloseWait, minute, 0
+	other := old // connection of the same tuple
+	other.Reply.Source, other.Status, other.Age = addr("10.0.0.1:8080"), other.Status|conntrack.DestNAT, 0
+	for _, tt := range []struct {
+		name  string
+		hears []conntrack.Entry
+		want  conntrack.Entry
+	}{
+		{"in order", []conntrack.Entry{old, fresh}, fresh},
+		{"late", []conntrack.Entry{fresh, old}, fresh},
+		{"twice", []conntrack.Entry{fresh, fresh}, fresh},
+		{"another connection", []conntrack.Entry{old, other}, other},
+		{"another connection, late", []conntrack.Entry{other, old}, other},
+	} {
+		for _, way := range []string{"one by one", "at once"} {
+			t.Run(tt.name+", "+way, func(t *testing.T) {
+				d := newDirector(t)
+				if way == "at once" {
+					d.hears(t, bodyOf(t, tt.hears...))
+				} else {
+					for _, e := range tt.hears {
+						d.hears(t, bodyOf(t, e))
+					}
+				}
+				got, ok := d.find(t, old)
+				if !ok || got.Entry.State != tt.want.State || got.Entry.Reply != tt.want.Reply || got.TimeLeft > tt.want.Timeout-tt.want.Age {
+					t.Errorf("got %v, %v left", &got.Entry, got.TimeLeft)
+				}
+			})
+		}
+	}
+}
+
+func TestWhatHadPacketsHereIsChangedByFresherNewsOnly(t *testing.T) {
+	news := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Mark = 2*time.Minute, 7 })
+	for _, tt := range []struct {
+		name  string
+		left  time.Duration // of 120 s
+		age   time.Duration // of the news
+		taken bool
+		why   conntrackclass.Refusal
+	}{
+		{"just now", 120 * time.Second, 0, false, conntrackclass.RefusedLocal},
+		{"a while ago", 100 * time.Second, 0, true, 0},
+		{"a while ago, and the news is older", 100 * time.Second, 30 * time.Second, false, conntrackclass.RefusedStale},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDirector(t)
+			here := news
+			here.Mark = 0
+			d.make(t, tt.left, here)
+			in := news
+			in.Age = tt.age
+			d.hears(t, bodyOf(t, in))
+			got, _ := d.find(t, news)
+			if (got.Entry.Mark == 7) != tt.taken {
+				t.Errorf("taken: %v", !tt.taken)
+			}
+			if !tt.taken && d.counters.Refused.Value(tt.why) != 1 {
+				t.Error("not counted")
+			}
+		})
+	}
+}
+
+func TestWhatIsRefusedIsCounted(t *testing.T) {
+	at := func(age time.Duration) func(*conntrack.Entry) {
+		return func(e *conntrack.Entry) { e.Timeout, e.Age = time.Minute, age }
+	}
+	d := newDirector(t)
+	d.make(t, time.Minute, flow(conntrack.UDP, "192.0.2.9:9", "203.0.113.1:53", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:53") }))
+	for _, tt := range []struct {
+		name  string
+		entry conntrack.Entry
+		why   conntrackclass.Refusal
+	}{
+		{"expired", flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", at(2*time.Minute)), conntrackclass.RefusedExpired},
+		{"the reply of another", flow(conntrack.UDP, "192.0.2.9:9", "10.0.0.1:53", at(0)), conntrackclass.RefusedClash},
+	} {
+		before := d.counters.Refused.Value(tt.why)
+		d.hears(t, bodyOf(t, tt.entry))
+		if n := d.counters.Refused.Value(tt.why); n != before+1 {
+			t.Errorf("%s: %d counted", tt.name, n-before)
+		}
+	}
+}
+
+func TestACopyWithoutWhatTheKernelLacksIsBetterThanNone(t *testing.T) {
+	d := newDirector(t)
+	e := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:21", func(e *conntrack.Entry) {
+		e.Timeout, e.Helper = time.Minute, "no-such-helper"
+	})
+	d.hears(t, bodyOf(t, e))
+	if _, ok := d.find(t, e); !ok {
+		t.Error("it is not there")
+	}
+	if n := d.counters.Troubles.Value(conntrackclass.WithoutExtra); n != 1 {
+		t.Errorf("%d counted", n)
+	}
+}
+
+func TestLostEventsAreSaid(t *testing.T) {
+	d := newDirector(t, func(o *conntrackclass.Options) { o.Buffer = 1 })
+	d.make(t, time.Minute, numbered(conntrack.UDP, 100)...)
+	out := cluster.NewOutbox(room)
+	if r, err := d.News(out); err != nil || !r.Lost {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if got := entriesOf(t, d.walked(t, cluster.Owned)); len(got) != 100 {
+		t.Errorf("%d entries are told again", len(got))
+	}
+}
+
+func TestALargeTableIsWalkedWhole(t *testing.T) {
+	a, b := newDirector(t), newDirector(t)
+	const n = 5000
+	list := numbered(conntrack.UDP, n)
+	for part := range slices.Chunk(list, 50) {
+		var batch []byte
+		for i := range part {
+			batch = ctnetlink.AppendCreate(batch, 1, &part[i], 100*time.Second)
+		}
+		if got := a.ask(t, batch); len(got) != 0 {
+			t.Fatal(got[0].Errno)
+		}
+	}
+	b.hears(t, a.walked(t, cluster.All))
+	if got := b.counters.Counts.Value(conntrackclass.Created); got != n {
+		t.Errorf("%d of %d copies", got, n)
+	}
+	if got := len(entriesOf(t, b.walked(t, cluster.All))); got != n {
+		t.Errorf("%d of %d", got, n)
+	}
+	if got := len(entriesOf(t, b.walked(t, cluster.Owned))); got != 0 {
+		t.Errorf("%d copies are told as own", got)
+	}
+}
+
+// UDP has its turn in each third of its timeout, TCP in some of ten thousand
+// sweeps; what had no packet since then has none.
+func TestWhatIsDue(t *testing.T) {
+	d := newDirector(t)
+	udp, tcp := numbered(conntrack.UDP, 100), numbered(conntrack.TCP, 100)
+	d.make(t, 119*time.Second, udp...)
+	d.make(t, 5*24*time.Hour-time.Second, tcp...)
+	quiet := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.2:53")
+	d.make(t, 10*time.Second, quiet) // of 120
+	d.told(t)
+	count := make(map[conntrack.Protocol]int)
+	const turns = 120 / 3 / 10
+	for range turns {
+		for _, e := range entriesOf(t, d.walked(t, cluster.Due)) {
+			count[e.Protocol]++
+			if e.Key() == quiet.Key() {
+				t.Error("one without packets is told")
+			}
+		}
+	}
+	if count[conntrack.UDP] != 100 || count[conntrack.TCP] > 10 {
+		t.Errorf("%v", count)
+	}
+}
+
+func TestAFullTableOfCopiesIsCounted(t *testing.T) {
+	d := newDirector(t, func(o *conntrackclass.Options) { o.MaxCopies = 10 })
+	list := numbered(conntrack.UDP, 12)
+	for i := range list {
+		list[i].Timeout = time.Minute
+	}
+	d.hears(t, bodyOf(t, list...))
+	if n := d.counters.Troubles.Value(conntrackclass.CopiesFull); n != 2 {
+		t.Errorf("%d counted", n)
+	}
+	if got := entriesOf(t, d.walked(t, cluster.Owned)); len(got) != 2 {
+		t.Errorf("%d pass for own", len(got))
+	}
+}
+
+func TestFilter(t *testing.T) {
+	web := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
+	closing := flow(conntrack.TCP, "192.0.2.1:2", "198.51.100.1:80", func(e *conntrack.Entry) { e.State = conntrack.TCPTimeWait })
+	dns := flow(conntrack.UDP, "10.1.0.1:1", "198.51.100.2:53", func(e *conntrack.Entry) {
+		e.Reply.Destination, e.Status = addr("203.0.113.1:1"), e.Status|conntrack.SourceNAT
+	})
+	never := []conntrack.Entry{
+		flow(112, "192.0.2.1:0", "192.0.2.2:0"),
+		flow(114, "192.0.2.1:0", "224.0.0.81:0"),
+		flow(conntrack.UDP, "192.0.2.1:1", "239.0.0.1:1"),
+		flow(conntrack.UDP, "127.0.0.1:1", "127.0.0.1:53"),
+	}
+	for _, tt := range []struct {
+		name   string
+		filter conntrackclass.Filter
+		want   []conntrack.Entry
+	}{
+		{"none", conntrackclass.Filter{}, []conntrack.Entry{web, closing, dns}},
+		{"a protocol", conntrackclass.Filter{Protocols: []conntrack.Protocol{conntrack.UDP}}, []conntrack.Entry{dns}},
+		{"a state, of protocols that have any", conntrackclass.Filter{States: []string{"ESTABLISHED"}}, []conntrack.Entry{web, dns}},
+		{"a network", conntrackclass.Filter{Networks: prefixes("192.0.2.0/24")}, []conntrack.Entry{web, closing}},
+		{"a network behind NAT", conntrackclass.Filter{Networks: prefixes("203.0.113.0/24")}, []conntrack.Entry{dns}},
+		{"except a network", conntrackclass.Filter{Except: prefixes("198.51.100.2/32")}, []conntrack.Entry{web, closing}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDirector(t, func(o *conntrackclass.Options) { o.Filter = tt.filter })
+			d.make(t, 100*time.Second, append(never, web, closing, dns)...)
+			var got, want []conntrack.Key
+			for _, e := range entriesOf(t, d.walked(t, cluster.All)) {
+				got = append(got, e.Key())
+			}
+			for _, e := range tt.want {
+				want = append(want, e.Key())
+			}
+			if len(got) != len(want) {
+				t.Fatalf("got %v, want %v", got, want)
+			}
+			for _, k := range want {
+				if !slices.Contains(got, k) {
+					t.Errorf("%v is missing", k)
+				}
+			}
+		})
+	}
+	if _, err := conntrackclass.Open(conntrackclass.Options{Filter: conntrackclass.Filter{States: []string{"OPEN"}}}); !errors.Is(err, conntrackclass.ErrState) {
+		t.Errorf("a state that there is not: %v", err)
+	}
+}
