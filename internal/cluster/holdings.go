@@ -92,12 +92,13 @@ func (h *holdings) Walk(classes block.Classes, owned bool) (peering.Walk, error)
 	}
 	w := &walk{kind: kind}
 	for _, k := range h.all {
+		if !classes.Has(k.class) {
+			continue
+		}
 		if k.objects == nil {
 			return nil, errClosed
 		}
-		if classes.Has(k.class) {
-			w.rest = append(w.rest, k.objects)
-		}
+		w.rest = append(w.rest, k.objects)
 	}
 	return w, nil
 }

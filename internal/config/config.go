@@ -26,6 +26,7 @@ type Config struct {
 	Links     []Link // in use: those of [[links]], or the one of [multicast]
 	Wire      Wire
 	Filter    Filter
+	Conntrack Conntrack
 	Admin     Admin
 	Metrics   Metrics
 	Log       Log
@@ -114,6 +115,9 @@ func (c Config) Reload(next Config) (running Config, restart []string) {
 	differs("wire.join_timeout", c.Wire.JoinTimeout != next.Wire.JoinTimeout)
 	differs("wire.ring_bytes", c.Wire.RingBytes != next.Wire.RingBytes)
 	for _, key := range c.Filter.differences(next.Filter) {
+		differs(key, true)
+	}
+	for _, key := range c.Conntrack.differences(next.Conntrack) {
 		differs(key, true)
 	}
 	differs("admin.socket", c.Admin != next.Admin)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/logging"
+	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
@@ -98,6 +99,13 @@ protocols = ["tcp", "sctp"]
 services = ["192.0.2.80:80", "[2001:db8::80]:0", "fwmark:5"]
 states = ["ESTABLISHED", "C-ECHOED"]
 templates_only = true
+[conntrack]
+enabled = true
+protocols = ["tcp", "icmpv6"]
+networks = ["192.0.2.0/24", "2001:db8::/32"]
+except = ["10.0.0.1"]
+states = ["ESTABLISHED", "cookie_wait"]
+without_ipvs = true
 [admin]
 socket = "/run/other.sock"
 [metrics]
@@ -134,6 +142,13 @@ format = "json"
 		Admin:   config.Admin{Socket: "/run/other.sock"},
 		Metrics: config.Metrics{Listen: config.Listen{Network: "tcp", Address: "192.0.2.1:9581"}, Public: true},
 		Log:     config.Log{Level: slog.LevelDebug, Format: logging.JSON},
+		Conntrack: config.Conntrack{
+			Enabled:   true,
+			Protocols: []conntrack.Protocol{conntrack.TCP, conntrack.ICMPv6},
+			Networks:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
+			Except:    []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")},
+			States:    []string{"ESTABLISHED", "COOKIE_WAIT"}, WithoutIPVS: true,
+		},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -183,6 +198,12 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		{"filter.services", "SSYNCP_FILTER_SERVICES=192.0.2.80:80,fwmark:5", "--filter-services=192.0.2.80:80,fwmark:5"},
 		{"filter.states", "SSYNCP_FILTER_STATES=established,UDP", "--filter-states=established,UDP"},
 		{"filter.templates_only", "SSYNCP_FILTER_TEMPLATES_ONLY=true", "--filter-templates-only=true"},
+		{"conntrack.enabled", "SSYNCP_CONNTRACK_ENABLED=true", "--conntrack-enabled=true"},
+		{"conntrack.protocols", "SSYNCP_CONNTRACK_PROTOCOLS=udp,gre", "--conntrack-protocols=udp,gre"},
+		{"conntrack.networks", "SSYNCP_CONNTRACK_NETWORKS=192.0.2.0/24", "--conntrack-networks=192.0.2.0/24"},
+		{"conntrack.except", "SSYNCP_CONNTRACK_EXCEPT=10.0.0.1,fe80::/10", "--conntrack-except=10.0.0.1,fe80::/10"},
+		{"conntrack.states", "SSYNCP_CONNTRACK_STATES=CLOSE", "--conntrack-states=CLOSE"},
+		{"conntrack.without_ipvs", "SSYNCP_CONNTRACK_WITHOUT_IPVS=true", "--conntrack-without-ipvs=true"},
 		{"admin.socket", "SSYNCP_ADMIN_SOCKET=/run/x.sock", "--admin-socket=/run/x.sock"},
 		{"metrics.listen", "SSYNCP_METRICS_LISTEN=unix:/run/m.sock", "--metrics-listen=unix:/run/m.sock"},
 		{"metrics.public", "SSYNCP_METRICS_PUBLIC=true", "--metrics-public=true"},
@@ -209,6 +230,13 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		Admin:   config.Admin{Socket: "/run/x.sock"},
 		Metrics: config.Metrics{Listen: config.Listen{Network: "unix", Address: "/run/m.sock"}, Public: true},
 		Log:     config.Log{Level: slog.LevelWarn, Format: logging.JSON},
+		Conntrack: config.Conntrack{
+			Enabled:   true,
+			Protocols: []conntrack.Protocol{conntrack.UDP, conntrack.GRE},
+			Networks:  []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+			Except:    []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fe80::/10")},
+			States:    []string{"CLOSE"}, WithoutIPVS: true,
+		},
 	}
 	t.Run("flags", func(t *testing.T) {
 		var args []string
@@ -279,6 +307,12 @@ func TestRefused(t *testing.T) {
 		{"metrics at a path too long", "[metrics]\nlisten = 'unix:/" + strings.Repeat("s", 107) + "'", "metrics.listen", "unix:/" + strings.Repeat("s", 107), "at most 107 bytes"},
 		{"metrics public, perhaps", "[metrics]\npublic = 1", "metrics.public", int64(1), "true or false"},
 		{"log format", "[log]\nformat = 'xml'", "log.format", "xml", "must be text or json"},
+		{"conntrack neither on nor off", "[conntrack]\nenabled = 'maybe'", "conntrack.enabled", "maybe", "true or false"},
+		{"conntrack protocol", "[conntrack]\nprotocols = ['vrrp']", "conntrack.protocols", "vrrp", "not a protocol"},
+		{"conntrack network", "[conntrack]\nnetworks = ['192.0.2.1/24']", "conntrack.networks", "192.0.2.1/24", "not a network"},
+		{"conntrack exception", "[conntrack]\nexcept = ['lb1']", "conntrack.except", "lb1", "or one address"},
+		{"conntrack state", "[conntrack]\nstates = ['OPEN']", "conntrack.states", "OPEN", "ESTABLISHED"},
+		{"conntrack in version 1", "[wire]\nversion = 1\n[conntrack]\nenabled = true", "conntrack.enabled", nil, "only version 2"},
 		{"relative admin socket", "[admin]\nsocket = 'ssyncpd.sock'", "admin.socket", "ssyncpd.sock", "absolute"},
 		{"admin socket a truth value", "[admin]\nsocket = false", "admin.socket", false, "absolute"},
 		{"admin socket too long", "[admin]\nsocket = '/" + strings.Repeat("s", 107) + "'", "admin.socket", "/" + strings.Repeat("s", 107), "at most 107 bytes"},

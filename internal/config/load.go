@@ -46,6 +46,14 @@ type document struct {
 		States        any `mapstructure:"states"`
 		TemplatesOnly any `mapstructure:"templates_only"`
 	} `mapstructure:"filter"`
+	Conntrack struct {
+		Enabled     any `mapstructure:"enabled"`
+		Protocols   any `mapstructure:"protocols"`
+		Networks    any `mapstructure:"networks"`
+		Except      any `mapstructure:"except"`
+		States      any `mapstructure:"states"`
+		WithoutIPVS any `mapstructure:"without_ipvs"`
+	} `mapstructure:"conntrack"`
 	Admin struct {
 		Socket any `mapstructure:"socket"`
 	} `mapstructure:"admin"`

@@ -35,6 +35,7 @@ func (p *problems) config(doc document) Config {
 		c.Links = []Link{{Interface: c.Multicast.Interface, Group: c.Multicast.Group, TTL: c.Multicast.TTL}}
 	}
 	c.Filter = p.filter(doc)
+	c.Conntrack = p.conntrack(doc)
 	c.Admin = Admin{Socket: p.socket(doc.Admin.Socket)}
 	c.Metrics = p.metrics(doc)
 	c.Log = Log{Level: p.level(doc.Log.Level), Format: p.format(doc.Log.Format)}

@@ -160,7 +160,7 @@ func (p *problems) version(c Config, linksGiven bool) {
 	if !c.Wire.DualUntil.IsZero() {
 		p.add("wire.dual_until", c.Wire.DualUntil.Format(time.RFC3339), only)
 	}
-	for _, key := range c.Filter.differences(Filter{}) {
+	for _, key := range append(c.Filter.differences(Filter{}), c.Conntrack.differences(Conntrack{})...) {
 		p.add(key, nil, only)
 	}
 }

@@ -24,6 +24,9 @@ const (
 	Ended                  // copies, because their connection did at its owner
 	Claimed                // copies that had packets here
 	Filtered               // entries that are not to be sent
+	Stale                  // peers' entries that are not fresher than what is known here
+	Local                  // of connections that had packets here just now
+	Expired                // of which no time is left
 	countsOfClass
 )
 
@@ -60,9 +63,6 @@ const (
 	RefusedDuplicateField
 	RefusedField
 	RefusedProtocol
-	RefusedStale     // not fresher than what is known here
-	RefusedLocal     // it had packets here just now
-	RefusedExpired   // nothing is left of its lifetime
 	RefusedClash     // another connection has its reply
 	RefusedNoNAT     // the kernel cannot translate, or has no such helper
 	RefusedTableFull // the kernel's
@@ -92,12 +92,12 @@ type Counters struct {
 // NewCounters returns counters that are zero.
 func NewCounters() *Counters {
 	countNames := [countsOfClass]string{
-		"events", "completed", "encoded", "bodies", "decoded", "created", "updated", "ended", "claimed", "filtered",
+		"events", "completed", "encoded", "bodies", "decoded", "created", "updated", "ended", "claimed", "filtered", "stale", "local", "expired",
 	}
 	skipNames := [skips]string{"handshake", "brief", "gone", "protocol", "ipvs", "other"}
 	refusalNames := [refusals]string{
 		"truncated", "index", "varint", "reserved", "zone", "fields", "count", "other",
-		"unknown_field", "duplicate_field", "field", "protocol", "stale", "local", "expired", "clash", "no_nat", "table_full", "kernel",
+		"unknown_field", "duplicate_field", "field", "protocol", "clash", "no_nat", "table_full", "kernel",
 	}
 	troubleNames := [troubles]string{"overrun", "copies_full", "without_extra"}
 	return &Counters{

@@ -263,11 +263,11 @@ func TestWhatHadPacketsHereIsChangedByFresherNewsOnly(t *testing.T) {
 		left  time.Duration // of 120 s
 		age   time.Duration // of the news
 		taken bool
-		why   conntrackclass.Refusal
+		why   conntrackclass.Count
 	}{
-		{"just now", 120 * time.Second, 0, false, conntrackclass.RefusedLocal},
+		{"just now", 120 * time.Second, 0, false, conntrackclass.Local},
 		{"a while ago", 100 * time.Second, 0, true, 0},
-		{"a while ago, and the news is older", 100 * time.Second, 30 * time.Second, false, conntrackclass.RefusedStale},
+		{"a while ago, and the news is older", 100 * time.Second, 30 * time.Second, false, conntrackclass.Stale},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDirector(t)
@@ -281,32 +281,27 @@ func TestWhatHadPacketsHereIsChangedByFresherNewsOnly(t *testing.T) {
 			if (got.Entry.Mark == 7) != tt.taken {
 				t.Errorf("taken: %v", !tt.taken)
 			}
-			if !tt.taken && d.counters.Refused.Value(tt.why) != 1 {
+			if !tt.taken && d.counters.Counts.Value(tt.why) != 1 {
 				t.Error("not counted")
 			}
 		})
 	}
 }
 
-func TestWhatIsRefusedIsCounted(t *testing.T) {
-	at := func(age time.Duration) func(*conntrack.Entry) {
-		return func(e *conntrack.Entry) { e.Timeout, e.Age = time.Minute, age }
-	}
+func TestWhatIsNotTakenIsCounted(t *testing.T) {
 	d := newDirector(t)
 	d.make(t, time.Minute, flow(conntrack.UDP, "192.0.2.9:9", "203.0.113.1:53", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:53") }))
-	for _, tt := range []struct {
-		name  string
-		entry conntrack.Entry
-		why   conntrackclass.Refusal
-	}{
-		{"expired", flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", at(2*time.Minute)), conntrackclass.RefusedExpired},
-		{"the reply of another", flow(conntrack.UDP, "192.0.2.9:9", "10.0.0.1:53", at(0)), conntrackclass.RefusedClash},
-	} {
-		before := d.counters.Refused.Value(tt.why)
-		d.hears(t, bodyOf(t, tt.entry))
-		if n := d.counters.Refused.Value(tt.why); n != before+1 {
-			t.Errorf("%s: %d counted", tt.name, n-before)
-		}
+	expired := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Age = time.Minute, 2*time.Minute })
+	clashing := flow(conntrack.UDP, "192.0.2.9:9", "10.0.0.1:53", func(e *conntrack.Entry) { e.Timeout = time.Minute })
+	d.hears(t, bodyOf(t, expired, clashing))
+	if n := d.counters.Counts.Value(conntrackclass.Expired); n != 1 {
+		t.Errorf("%d expired", n)
+	}
+	if n := d.counters.Refused.Value(conntrackclass.RefusedClash); n != 1 {
+		t.Errorf("%d with the reply of another", n)
+	}
+	if n := d.counters.Counts.Value(conntrackclass.Created); n != 0 {
+		t.Errorf("%d created", n)
 	}
 }
 

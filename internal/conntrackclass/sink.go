@@ -86,7 +86,7 @@ func (o *Objects) keep(e *conntrack.Entry, now time.Time) {
 	s := &o.sink
 	in := incoming{entry: *e, hash: o.copies.hash(e), asOf: now.Add(-e.Age)}
 	if i, ok := s.index[in.hash]; ok {
-		o.counters.Refused.Add(RefusedStale, 1) // one of the two
+		o.counters.Counts.Add(Stale, 1) // one of the two
 		if in.asOf.After(s.kept[i].asOf) {
 			s.kept[i] = in
 		}
@@ -143,12 +143,18 @@ func (o *Objects) begin(in *incoming, now time.Time) {
 	c, known := o.copies.all[in.hash]
 	switch {
 	case known && o.copies.milliseconds(in.asOf) <= c.asOf:
-		o.refuse(in, RefusedStale)
+		o.pass(in, Stale)
 	case !in.entry.Ended() && in.entry.Timeout-in.entry.Age < time.Second:
-		o.refuse(in, RefusedExpired)
+		o.pass(in, Expired)
 	case known || in.entry.Ended():
 		in.step = look
 	}
+}
+
+// pass leaves an entry alone that is no news here.
+func (o *Objects) pass(in *incoming, why Count) {
+	in.step = done
+	o.counters.Counts.Add(why, 1)
 }
 
 func (o *Objects) refuse(in *incoming, why Refusal) {
@@ -171,10 +177,10 @@ func (o *Objects) judge(in *incoming, now time.Time) {
 		o.timeouts.put(&in.here, in.left)
 		switch age := in.here.Age; {
 		case age < localHold:
-			o.refuse(in, RefusedLocal)
+			o.pass(in, Local)
 			return
 		case in.entry.Age >= age-time.Second: // which is rounded
-			o.refuse(in, RefusedStale)
+			o.pass(in, Stale)
 			return
 		}
 	}

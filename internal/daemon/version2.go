@@ -8,6 +8,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/conntrackclass"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/identity"
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
@@ -23,6 +24,7 @@ type version2 struct {
 	cluster *cluster.Director
 	link    *transport.Counters
 	ipvs    *ipvsclass.Counters
+	tracked *conntrackclass.Counters // nil: not carried
 	daemon  *daemon
 
 	old   *version1 // nil: version 1 is not spoken
@@ -57,6 +59,9 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 			return objects, nil
 		},
 	}}
+	if cfg.Conntrack.Enabled {
+		v.addConntrack(cfg.Conntrack, &parts)
+	}
 	for _, link := range cfg.Links {
 		parts.Links = append(parts.Links, func() (cluster.Link, error) { return v.openLink(link) })
 	}
@@ -65,6 +70,30 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 		JoinTimeout: cfg.Wire.JoinTimeout, RingBytes: cfg.Wire.RingBytes, Bilingual: v.old != nil,
 	}, parts, settings, d.log)
 	return v, err
+}
+
+// addConntrack adds conntrack entries to the objects. That this host has none is
+// no reason to let IPVS connections go.
+func (v *version2) addConntrack(c config.Conntrack, parts *cluster.Parts) {
+	if err := conntrackclass.Check(); err != nil {
+		v.daemon.log.Error("conntrack entries are not carried, IPVS connections are", "error", err)
+		return
+	}
+	v.tracked = conntrackclass.NewCounters()
+	options := conntrackclass.Options{
+		Filter: conntrackclass.Filter{
+			Protocols: c.Protocols, Networks: c.Networks, Except: c.Except, States: c.States, WithoutIPVS: c.WithoutIPVS,
+		},
+		Counters: v.tracked,
+	}
+	parts.Objects = append(parts.Objects, func() (cluster.Objects, error) {
+		objects, err := conntrackclass.Open(options)
+		if err != nil {
+			return nil, err // not a nil *Objects, which is no nil cluster.Objects
+		}
+		v.daemon.log.Info("conntrack entries are carried")
+		return objects, nil
+	})
 }
 
 func (v *version2) openLink(link config.Link) (cluster.Link, error) {
@@ -159,6 +188,10 @@ func (v *version2) counters() (all, troubles []counters.Group) {
 	c := v.cluster.Counters()
 	all = append(c.Groups(), v.link.Received, v.link.Dropped, v.link.PeerErrors, v.ipvs.Counts, v.ipvs.Skipped, v.ipvs.Refused)
 	troubles = append(c.Bad(), v.link.Dropped, v.link.PeerErrors, v.ipvs.Skipped, v.ipvs.Refused)
+	if v.tracked != nil {
+		all = append(all, v.tracked.Counts, v.tracked.Skipped, v.tracked.Refused, v.tracked.Troubles)
+		troubles = append(troubles, v.tracked.Refused, v.tracked.Troubles)
+	}
 	if v.old != nil {
 		a, b := v.old.counters()
 		all, troubles = append(all, a...), append(troubles, b...)
