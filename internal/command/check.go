@@ -70,6 +70,9 @@ func version2(c config.Config) (string, error) {
 	}
 	fmt.Fprintf(&b, "waits %v for a peer; keeps %d bytes of what it sent\n", c.Wire.JoinTimeout, c.Wire.RingBytes)
 	fmt.Fprintln(&b, "sends", sent(c.Filter))
+	if c.Conntrack.Enabled {
+		fmt.Fprintln(&b, "sends", tracked(c.Conntrack))
+	}
 	return b.String(), nil
 }
 
@@ -87,6 +90,27 @@ func sent(f config.Filter) string {
 	}
 	if len(f.Services) > 0 {
 		text += "; of services " + join(f.Services)
+	}
+	return text
+}
+
+// tracked describes which conntrack entries are sent.
+func tracked(c config.Conntrack) string {
+	text := "conntrack entries"
+	if len(c.Protocols) > 0 {
+		text += " of " + join(c.Protocols)
+	}
+	if len(c.States) > 0 {
+		text += " in state " + strings.Join(c.States, ", ")
+	}
+	if len(c.Networks) > 0 {
+		text += "; of networks " + join(c.Networks)
+	}
+	if len(c.Except) > 0 {
+		text += "; except " + join(c.Except)
+	}
+	if c.WithoutIPVS {
+		text += "; without those that IPVS translates"
 	}
 	return text
 }

@@ -46,7 +46,9 @@ func TestCheckConfigOfVersion2(t *testing.T) {
 			"sends templates, and connections",
 		}, ""},
 		{"everything", []string{"--links=eth1,peers=10.0.0.2,udp_port=7114,ttl=64;eth2", "--wire-key-file=" + first, "--wire-key-file-accepted=" + second,
-			"--wire-dual-until=" + tomorrow, "--filter-protocols=tcp", "--filter-states=established,close", "--filter-services=192.0.2.80:80,fwmark:5"}, 0, []string{
+			"--wire-dual-until=" + tomorrow, "--filter-protocols=tcp", "--filter-states=established,close", "--filter-services=192.0.2.80:80,fwmark:5",
+			"--conntrack-enabled=true", "--conntrack-protocols=tcp,udp", "--conntrack-states=established", "--conntrack-networks=192.0.2.0/24",
+			"--conntrack-except=10.0.0.1", "--conntrack-without-ipvs=true"}, 0, []string{
 			"configuration is valid",
 			"protocol version 2",
 			"sends with key " + one.ID().String(),
@@ -57,6 +59,7 @@ func TestCheckConfigOfVersion2(t *testing.T) {
 			"version 1, too, on eth2, until " + tomorrow,
 			"waits 5s",
 			"sends templates, and connections of TCP in state ESTABLISHED, CLOSE; of services 192.0.2.80:80, fwmark:5",
+			"sends conntrack entries of TCP, UDP in state ESTABLISHED; of networks 192.0.2.0/24; except 10.0.0.1/32; without those that IPVS translates",
 		}, "warning: wire.dual_until: until " + tomorrow},
 		{"no authentication", []string{"--multicast-interface=eth1", "--wire-auth=none", "--filter-templates-only=true"}, 0, []string{
 			"configuration is valid", "protocol version 2", "no authentication", "director 42", "link 1", "waits 5s", "sends templates only",
