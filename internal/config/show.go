@@ -67,14 +67,6 @@ func (c Config) values() map[string]any {
 			links = append(links, l.setting())
 		}
 	}
-	protocols := []string{}
-	for _, protocol := range c.Filter.Protocols {
-		protocols = append(protocols, strings.ToLower(protocol.String()))
-	}
-	services := []string{}
-	for _, service := range c.Filter.Services {
-		services = append(services, service.String())
-	}
 	dual := ""
 	if !c.Wire.DualUntil.IsZero() {
 		dual = c.Wire.DualUntil.Format(time.RFC3339)
@@ -101,16 +93,38 @@ func (c Config) values() map[string]any {
 		"wire.name":              c.Wire.Name,
 		"wire.join_timeout":      c.Wire.JoinTimeout.String(),
 		"wire.ring_bytes":        c.Wire.RingBytes,
-		"filter.protocols":       protocols,
-		"filter.services":        services,
+		"filter.protocols":       lower(texts(c.Filter.Protocols)),
+		"filter.services":        texts(c.Filter.Services),
 		"filter.states":          append([]string{}, c.Filter.States...),
 		"filter.templates_only":  c.Filter.TemplatesOnly,
+		"conntrack.enabled":      c.Conntrack.Enabled,
+		"conntrack.protocols":    lower(texts(c.Conntrack.Protocols)),
+		"conntrack.networks":     texts(c.Conntrack.Networks),
+		"conntrack.except":       texts(c.Conntrack.Except),
+		"conntrack.states":       append([]string{}, c.Conntrack.States...),
+		"conntrack.without_ipvs": c.Conntrack.WithoutIPVS,
 		"admin.socket":           c.Admin.Socket,
 		"metrics.listen":         listen,
 		"metrics.public":         c.Metrics.Public,
 		"log.format":             string(c.Log.Format),
 		"log.level":              strings.ToLower(c.Log.Level.String()),
 	}
+}
+
+// texts returns a list as a file could have it: not nil.
+func texts[T fmt.Stringer](list []T) []string {
+	all := make([]string, len(list))
+	for i, one := range list {
+		all[i] = one.String()
+	}
+	return all
+}
+
+func lower(list []string) []string {
+	for i := range list {
+		list[i] = strings.ToLower(list[i])
+	}
+	return list
 }
 
 // setting is the link as a variable or a flag has it.

@@ -41,6 +41,12 @@ func managed(t *testing.T, s *service, f func(m *manager)) {
 	})
 }
 
+// pass lets time pass, until everybody waits again.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func (s *service) count(what string) (n int) {
 	for _, state := range s.told {
 		n += strings.Count(state, what)
@@ -54,12 +60,12 @@ func TestManagerIsToldOfTheLifeOfADaemon(t *testing.T) {
 		if len(s.told) != 1 || s.told[0] != "WATCHDOG=1\nREADY=1\nSTATUS=joining, peers: 0" {
 			t.Errorf("first: %q", s.told)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := s.count("WATCHDOG=1"); n < 12 || s.count("READY=1") != 1 || s.count("STATUS=") != 1 {
 			t.Errorf("in a minute: %q", s.told)
 		}
 		s.status = "synced, peers: 1"
-		time.Sleep(6 * time.Second)
+		pass(6 * time.Second)
 		if s.count("STATUS=synced, peers: 1") != 1 {
 			t.Errorf("a change: %q", s.told)
 		}
@@ -80,7 +86,7 @@ func TestManagerIsToldOfTheLifeOfADaemon(t *testing.T) {
 func TestDaemonIsReadyWhenItsLoopRuns(t *testing.T) {
 	s := &service{hangs: true}
 	managed(t, s, func(m *manager) {
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		m.reloading()()
 		if len(s.told) != 0 {
 			t.Errorf("told %q", s.told)
@@ -95,7 +101,7 @@ func TestLoopThatHangsLetsTheWatchdogBite(t *testing.T) {
 	s := &service{status: "synced, peers: 1"}
 	managed(t, s, func(*manager) {
 		s.hangs, s.told = true, nil
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if s.count("WATCHDOG=1") != 0 || s.count("STATUS=does not answer") != 1 {
 			t.Errorf("told %q", s.told)
 		}
@@ -103,7 +109,7 @@ func TestLoopThatHangsLetsTheWatchdogBite(t *testing.T) {
 			t.Errorf("logged %d times: %s", n, s.log.String())
 		}
 		s.hangs = false
-		time.Sleep(12 * time.Second)
+		pass(12 * time.Second)
 		if s.count("WATCHDOG=1") == 0 || s.count("STATUS=synced, peers: 1") != 1 {
 			t.Errorf("afterwards: %q", s.told)
 		}
@@ -112,7 +118,7 @@ func TestLoopThatHangsLetsTheWatchdogBite(t *testing.T) {
 
 func TestWithoutAManagerNobodyIsTold(t *testing.T) {
 	s := &service{status: "synced, peers: 0", absent: true}
-	managed(t, s, func(*manager) { time.Sleep(time.Minute) })
+	managed(t, s, func(*manager) { pass(time.Minute) })
 	if len(s.told) != 1 {
 		t.Errorf("told %q", s.told)
 	}
