@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 // service plays a service manager, and a speaker that may hang.
 type service struct {
+	mu     sync.Mutex
 	told   []string
 	status string
 	hangs  bool
@@ -24,13 +26,17 @@ func managed(t *testing.T, s *service, f func(m *manager)) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{
 			alive: func(ctx context.Context) (string, error) {
-				if s.hangs {
+				status, hangs := s.state()
+				if hangs {
 					<-ctx.Done()
 					return "", ctx.Err()
 				}
-				return s.status, nil
+				return status, nil
 			},
-			notify:   func(state string) (bool, error) { s.told = append(s.told, state); return !s.absent, nil },
+			notify: func(state string) (bool, error) {
+				s.do(func() { s.told = append(s.told, state) })
+				return !s.absent, nil
+			},
 			log:      slog.New(slog.NewTextHandler(&s.log, nil)),
 			watchdog: 30 * time.Second,
 		}
@@ -39,6 +45,17 @@ func managed(t *testing.T, s *service, f func(m *manager)) {
 		f(m)
 		stop()
 	})
+}
+
+func (s *service) do(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *service) state() (status string, hangs bool) {
+	s.do(func() { status, hangs = s.status, s.hangs })
+	return status, hangs
 }
 
 // pass lets time pass, until everybody waits again.
@@ -64,12 +81,12 @@ func TestManagerIsToldOfTheLifeOfADaemon(t *testing.T) {
 		if n := s.count("WATCHDOG=1"); n < 12 || s.count("READY=1") != 1 || s.count("STATUS=") != 1 {
 			t.Errorf("in a minute: %q", s.told)
 		}
-		s.status = "synced, peers: 1"
+		s.do(func() { s.status = "synced, peers: 1" })
 		pass(6 * time.Second)
 		if s.count("STATUS=synced, peers: 1") != 1 {
 			t.Errorf("a change: %q", s.told)
 		}
-		s.told = nil
+		s.do(func() { s.told = nil })
 		over := m.reloading()
 		if len(s.told) != 1 || !strings.HasPrefix(s.told[0], "RELOADING=1\nMONOTONIC_USEC=") {
 			t.Errorf("reload: %q", s.told)
@@ -100,7 +117,7 @@ func TestDaemonIsReadyWhenItsLoopRuns(t *testing.T) {
 func TestLoopThatHangsLetsTheWatchdogBite(t *testing.T) {
 	s := &service{status: "synced, peers: 1"}
 	managed(t, s, func(*manager) {
-		s.hangs, s.told = true, nil
+		s.do(func() { s.hangs, s.told = true, nil })
 		pass(time.Minute)
 		if s.count("WATCHDOG=1") != 0 || s.count("STATUS=does not answer") != 1 {
 			t.Errorf("told %q", s.told)
@@ -108,7 +125,7 @@ func TestLoopThatHangsLetsTheWatchdogBite(t *testing.T) {
 		if n := strings.Count(s.log.String(), "does not answer"); n != 1 {
 			t.Errorf("logged %d times: %s", n, s.log.String())
 		}
-		s.hangs = false
+		s.do(func() { s.hangs = false })
 		pass(12 * time.Second)
 		if s.count("WATCHDOG=1") == 0 || s.count("STATUS=synced, peers: 1") != 1 {
 			t.Errorf("afterwards: %q", s.told)
