@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,59 @@ type service struct {
 	status string
 	hangs  bool
 	absent bool
-	log    strings.Builder
+	log    logText
+}
+
+// logText is written by the manager while a test reads it.
+type logText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// alive answers as a speaker does.
+func (s *service) alive(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	hangs, status := s.hangs, s.status
+	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return status, nil
+}
+
+// notify hears what the manager is told.
+func (s *service) notify(state string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, state)
+	return !s.absent, nil
+}
+
+// becomes sets how the speaker is from now on, and forgets what was told.
+func (s *service) becomes(status string, hangs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status, s.hangs, s.told = status, hangs, nil
+}
+
+// heard returns what was told.
+func (s *service) heard() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.told)
 }
 
 // managed runs f while a manager with a watchdog of 30 s runs.
@@ -25,18 +78,8 @@ func managed(t *testing.T, s *service, f func(m *manager)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{
-			alive: func(ctx context.Context) (string, error) {
-				status, hangs := s.state()
-				if hangs {
-					<-ctx.Done()
-					return "", ctx.Err()
-				}
-				return status, nil
-			},
-			notify: func(state string) (bool, error) {
-				s.do(func() { s.told = append(s.told, state) })
-				return !s.absent, nil
-			},
+			alive:    s.alive,
+			notify:   s.notify,
 			log:      slog.New(slog.NewTextHandler(&s.log, nil)),
 			watchdog: 30 * time.Second,
 		}
@@ -47,25 +90,8 @@ func managed(t *testing.T, s *service, f func(m *manager)) {
 	})
 }
 
-func (s *service) do(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f()
-}
-
-func (s *service) state() (status string, hangs bool) {
-	s.do(func() { status, hangs = s.status, s.hangs })
-	return status, hangs
-}
-
-// pass lets time pass, until everybody waits again.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 func (s *service) count(what string) (n int) {
-	for _, state := range s.told {
+	for _, state := range s.heard() {
 		n += strings.Count(state, what)
 	}
 	return n
@@ -74,69 +100,70 @@ func (s *service) count(what string) (n int) {
 func TestManagerIsToldOfTheLifeOfADaemon(t *testing.T) {
 	s := &service{status: "joining, peers: 0"}
 	managed(t, s, func(m *manager) {
-		if len(s.told) != 1 || s.told[0] != "WATCHDOG=1\nREADY=1\nSTATUS=joining, peers: 0" {
-			t.Errorf("first: %q", s.told)
+		if told := s.heard(); len(told) != 1 || told[0] != "WATCHDOG=1\nREADY=1\nSTATUS=joining, peers: 0" {
+			t.Errorf("first: %q", s.heard())
 		}
-		pass(time.Minute)
+		time.Sleep(time.Minute)
 		if n := s.count("WATCHDOG=1"); n < 12 || s.count("READY=1") != 1 || s.count("STATUS=") != 1 {
-			t.Errorf("in a minute: %q", s.told)
+			t.Errorf("in a minute: %q", s.heard())
 		}
-		s.do(func() { s.status = "synced, peers: 1" })
-		pass(6 * time.Second)
+		s.becomes("synced, peers: 1", false)
+		time.Sleep(6 * time.Second)
 		if s.count("STATUS=synced, peers: 1") != 1 {
-			t.Errorf("a change: %q", s.told)
+			t.Errorf("a change: %q", s.heard())
 		}
-		s.do(func() { s.told = nil })
+		s.becomes("synced, peers: 1", false)
 		over := m.reloading()
-		if len(s.told) != 1 || !strings.HasPrefix(s.told[0], "RELOADING=1\nMONOTONIC_USEC=") {
-			t.Errorf("reload: %q", s.told)
+		if told := s.heard(); len(told) != 1 || !strings.HasPrefix(told[0], "RELOADING=1\nMONOTONIC_USEC=") {
+			t.Errorf("reload: %q", s.heard())
 		}
-		if over(); len(s.told) != 2 || s.told[1] != "READY=1" {
-			t.Errorf("after a reload: %q", s.told)
+		over()
+		if told := s.heard(); len(told) != 2 || told[1] != "READY=1" {
+			t.Errorf("after a reload: %q", s.heard())
 		}
 	})
-	if last := s.told[len(s.told)-1]; !strings.HasPrefix(last, "STOPPING=1\n") || s.count("STOPPING=1") != 1 {
-		t.Errorf("at the end: %q", s.told)
+	if told := s.heard(); !strings.HasPrefix(told[len(told)-1], "STOPPING=1\n") || s.count("STOPPING=1") != 1 {
+		t.Errorf("at the end: %q", s.heard())
 	}
 }
 
 func TestDaemonIsReadyWhenItsLoopRuns(t *testing.T) {
 	s := &service{hangs: true}
 	managed(t, s, func(m *manager) {
-		pass(time.Hour)
+		time.Sleep(time.Hour)
 		m.reloading()()
-		if len(s.told) != 0 {
-			t.Errorf("told %q", s.told)
+		if len(s.heard()) != 0 {
+			t.Errorf("told %q", s.heard())
 		}
 	})
 	if s.count("READY=1") != 0 || s.count("STOPPING=1") != 1 {
-		t.Errorf("told %q", s.told)
+		t.Errorf("told %q", s.heard())
 	}
 }
 
 func TestLoopThatHangsLetsTheWatchdogBite(t *testing.T) {
 	s := &service{status: "synced, peers: 1"}
 	managed(t, s, func(*manager) {
-		s.do(func() { s.hangs, s.told = true, nil })
-		pass(time.Minute)
+		s.becomes("synced, peers: 1", true)
+		time.Sleep(time.Minute)
 		if s.count("WATCHDOG=1") != 0 || s.count("STATUS=does not answer") != 1 {
-			t.Errorf("told %q", s.told)
+			t.Errorf("told %q", s.heard())
 		}
 		if n := strings.Count(s.log.String(), "does not answer"); n != 1 {
 			t.Errorf("logged %d times: %s", n, s.log.String())
 		}
-		s.do(func() { s.hangs = false })
-		pass(12 * time.Second)
+		s.becomes("synced, peers: 1", false)
+		time.Sleep(12 * time.Second)
 		if s.count("WATCHDOG=1") == 0 || s.count("STATUS=synced, peers: 1") != 1 {
-			t.Errorf("afterwards: %q", s.told)
+			t.Errorf("afterwards: %q", s.heard())
 		}
 	})
 }
 
 func TestWithoutAManagerNobodyIsTold(t *testing.T) {
 	s := &service{status: "synced, peers: 0", absent: true}
-	managed(t, s, func(*manager) { pass(time.Minute) })
-	if len(s.told) != 1 {
-		t.Errorf("told %q", s.told)
+	managed(t, s, func(*manager) { time.Sleep(time.Minute) })
+	if len(s.heard()) != 1 {
+		t.Errorf("told %q", s.heard())
 	}
 }
