@@ -6,7 +6,7 @@ import "encoding/binary"
 const (
 	subsystem = 1 << 8
 
-	messageNew      = subsystem | 0
+	messageNew      = subsystem
 	messageGet      = subsystem | 1
 	messageDelete   = subsystem | 2
 	messageGetStats = subsystem | 5
