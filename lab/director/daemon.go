@@ -144,6 +144,18 @@ func Key() frame.Key {
 	return k
 }
 
+// Knows waits until the daemon takes what that many peers tell: until then, what
+// they told waits for a snapshot.
+func (d *Daemon) Knows(t testing.TB, peers int) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < syncedLimit; time.Sleep(20 * time.Millisecond) {
+		if strings.Count(d.Log(), "peer is there") >= peers {
+			return
+		}
+	}
+	t.Fatalf("%s: ssyncpd does not know %d peers after %v\n%s", d.director.Name, peers, syncedLimit, d.Log())
+}
+
 // Synced waits until the daemon says that it has what its peers have.
 func (d *Daemon) Synced(t testing.TB) {
 	t.Helper()

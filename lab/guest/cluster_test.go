@@ -18,12 +18,16 @@ type cluster struct {
 	daemons []*director.Daemon // by director; nil: none
 }
 
-// newCluster builds a network of directors that all run the daemon.
+// newCluster builds a network of directors that all run the daemon, and know each
+// other.
 func newCluster(t testing.TB, directors, servers int) *cluster {
 	t.Helper()
 	c := newQuietCluster(t, directors, servers)
 	for i := range c.Directors {
 		c.start(t, i)
+	}
+	for _, d := range c.daemons {
+		d.Knows(t, directors-1)
 	}
 	return c
 }
