@@ -64,6 +64,11 @@ func TestPortReuse(t *testing.T) {
 				}
 				mirrored(t, c.Directors[0], c.Directors[1], first)
 
+				// Sooner than messages differ in the time that they take, the
+				// age may call the new connection older than the old one's
+				// end (docs/decisions.md).
+				time.Sleep(300 * time.Millisecond)
+
 				d := c.Directors[through]
 				c.Activate(t, d)
 				weigh := func(weight string) {
