@@ -132,3 +132,20 @@ func (s *Blocks) Next(b *Block) bool {
 	s.rest = s.rest[n:]
 	return true
 }
+
+// NextAdvert sets a to the next ADVERT of a class, passing over what comes before
+// it. It returns false when there is none.
+func (s *Blocks) NextAdvert(c Class, a *Advert) bool {
+	var b Block
+	for s.Next(&b) {
+		if b.Type != TypeAdvert {
+			continue
+		}
+		// What is no ADVERT did not pass Parse.
+		if advert, err := b.Advert(); err == nil && advert.Class == c {
+			*a = advert
+			return true
+		}
+	}
+	return false
+}

@@ -71,7 +71,7 @@ func (d *Decoder) Reset(blocks block.Blocks) error {
 	var first, a block.Advert
 	var behind block.Blocks
 	total := 0
-	for next(&blocks, &a) {
+	for blocks.NextAdvert(block.ClassIPVS, &a) {
 		if first.Count == 0 {
 			first, behind = a, blocks
 		} else if err := d.load(&a); err != nil {
@@ -99,22 +99,6 @@ func (d *Decoder) Reset(blocks block.Blocks) error {
 func (d *Decoder) HeldAtLeast(held time.Duration) {
 	d.atLeast = held
 	d.held = max(d.held, held)
-}
-
-// next sets a to the next ADVERT of class 1.
-func next(blocks *block.Blocks, a *block.Advert) bool {
-	var b block.Block
-	for blocks.Next(&b) {
-		if b.Type != block.TypeAdvert {
-			continue
-		}
-		// What is no ADVERT did not pass block.Parse.
-		if advert, err := b.Advert(); err == nil && advert.Class == block.ClassIPVS {
-			*a = advert
-			return true
-		}
-	}
-	return false
 }
 
 // begin takes connections from an ADVERT that was loaded.
@@ -346,7 +330,7 @@ func (d *Decoder) Next(c *ipvs.Conn) bool {
 	for {
 		for d.left == 0 {
 			var a block.Advert
-			if !next(&d.adverts, &a) {
+			if !d.adverts.NextAdvert(block.ClassIPVS, &a) {
 				return false
 			}
 			if d.load(&a) != nil { // Reset has loaded it before
