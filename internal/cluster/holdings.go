@@ -33,7 +33,6 @@ func (k *holding) tells() bool { return k.usable() && k.paused == nil }
 type holdings struct {
 	director *Director
 	all      []*holding
-	missing  int // not told yet
 }
 
 // Apply is peering.Sink's.
@@ -65,7 +64,6 @@ func (h *holdings) flush() {
 // Settle is peering.Sink's.
 func (h *holdings) Settle() (missing int) {
 	h.flush()
-	missing, h.missing = h.missing, 0
 	for _, k := range h.all {
 		if k.objects != nil {
 			missing += k.objects.Missing()

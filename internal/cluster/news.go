@@ -179,7 +179,7 @@ func (d *Director) advanceSweep(now time.Time, s *sweep) {
 	}
 }
 
-// wake returns when news or a sweep has something to do, at latest t.
+// wakeForNews returns when news or a sweep has something to do, at latest t.
 func (d *Director) wakeForNews(now, t time.Time) time.Time {
 	n := &d.news
 	t = earlier(t, n.next)
