@@ -55,13 +55,12 @@ func (s Segments) Send(n *netns.Namespace) error {
 		return fmt.Errorf("traffic: segments: %w", err)
 	}
 	defer unix.Close(fd)
-	// The way is chosen by the socket's address, not by those in the packets.
+	// The way is chosen by the address in a control message, not by those in the
+	// packets. Before 5.17 a raw socket cannot be bound to one that is not local.
 	if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1); err != nil {
 		return fmt.Errorf("traffic: segments: %w", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: origin.As4()}); err != nil {
-		return fmt.Errorf("traffic: segments: %v: %w", origin, err)
-	}
+	way := unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: origin.As4()})
 
 	destination := &unix.SockaddrInet4{Addr: s.To.Addr().As4()}
 	first := binary.BigEndian.Uint32(origin.AsSlice())
@@ -73,7 +72,7 @@ func (s Segments) Send(n *netns.Namespace) error {
 		}
 		source := netip.AddrPortFrom(addressOf(first+i%addresses), uint16(1024+i/addresses))
 		packet := segment(source, s.To, s.Flags, i)
-		if err := unix.Sendto(fd, packet[:], 0, destination); err != nil {
+		if err := unix.Sendmsg(fd, packet[:], way, destination, 0); err != nil {
 			return fmt.Errorf("traffic: segment %d of %d: %w", i, s.Count, err)
 		}
 	}
