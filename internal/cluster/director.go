@@ -132,6 +132,11 @@ func (d *Director) Resync(ctx context.Context, sender uint32) (asked int, err er
 	return asked, err
 }
 
+// Announce tells all peers of everything that this director owns.
+func (d *Director) Announce(ctx context.Context) error {
+	return d.do(ctx, func(now time.Time) { d.node.Announce(now) })
+}
+
 // Status returns what the director knows of its peers and of itself.
 func (d *Director) Status(ctx context.Context) (s peering.Status, err error) {
 	err = d.do(ctx, func(time.Time) { s = d.node.Status() })

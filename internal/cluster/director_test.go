@@ -464,3 +464,15 @@ func TestResyncAsksPeers(t *testing.T) {
 		equal(t, a, b)
 	})
 }
+
+func TestAnnounceTellsPeersOfWhatIsOwned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, new(lan))
+		a.kernel.do(func(k *kernel) { k.table[1], k.owned[1] = 1, true }) // what news did not tell
+		if err := a.Announce(t.Context()); err != nil {
+			t.Error(err)
+		}
+		pass(2 * time.Second)
+		equal(t, a, b)
+	})
+}

@@ -9,16 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// runDirectory is where a missing directory is made.
-const runDirectory = "/run"
+	"github.com/ssyncp/ssyncp/internal/rundirectory"
+)
 
 // probeTimeout bounds the look at whose a socket is.
 const probeTimeout = time.Second
@@ -54,10 +52,10 @@ func (s *Socket) Close() {
 // would remove what the first has just made.
 func Listen(path string, p Purpose) (*Socket, error) {
 	at := place{path, p}
-	if err := makeDirectory(filepath.Dir(path)); err != nil {
+	if err := rundirectory.Make(filepath.Dir(path)); err != nil {
 		return nil, at.unusable(err)
 	}
-	lock, err := takeLock(path + ".lock")
+	lock, err := rundirectory.Lock(path + ".lock")
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return nil, at.inUse()
@@ -114,46 +112,6 @@ func (p place) unusable(err error) error {
 func (p place) inUse() error {
 	return fmt.Errorf("%s %s: %w by %s: stop that one, or set another %s here: daemons on one host need one each, even in network namespaces of their own",
 		p.Name, p.path, ErrInUse, holder(p.path), p.Key)
-}
-
-// makeDirectory makes what is missing in /run, which is empty after a boot.
-func makeDirectory(directory string) error {
-	info, err := os.Stat(directory)
-	switch {
-	case err == nil && info.IsDir():
-		return nil
-	case err == nil:
-		return fmt.Errorf("%s is no directory", directory)
-	case !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(directory, runDirectory+"/"):
-		return err
-	}
-	if err := makeDirectory(filepath.Dir(directory)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(directory, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return os.Chmod(directory, 0o755) // whatever the umask is
-}
-
-// takeLock fails with EWOULDBLOCK while another daemon has the lock.
-func takeLock(path string) (*os.File, error) {
-	for {
-		lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			lock.Close()
-			return nil, err
-		}
-		// Who had it before may have removed it since it was opened here.
-		locked, err := lock.Stat()
-		if named, missing := os.Lstat(path); err == nil && missing == nil && os.SameFile(locked, named) {
-			return lock, nil
-		}
-		lock.Close()
-	}
 }
 
 // removeStale removes a socket that nobody listens on, and nothing else: the
