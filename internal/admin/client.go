@@ -18,6 +18,10 @@ import (
 // ClientTimeout is how long a client waits for an answer.
 const ClientTimeout = 5 * time.Second
 
+// roleTimeout is how long one who tells a role waits: less, as nothing has to be
+// found out for the answer, and keepalived waits for nobody.
+const roleTimeout = time.Second
+
 // maxAnswer is more than the status of 64 peers.
 const maxAnswer = 1 << 20
 
@@ -50,6 +54,13 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 func (c *Client) Resync(ctx context.Context, peer string) (done Resynced, err error) {
 	err = c.ask(ctx, http.MethodPost, "/v1/resync", ResyncRequest{Peer: peer}, &done)
 	return done, err
+}
+
+// Role tells the daemon what a VRRP instance has become.
+func (c *Client) Role(ctx context.Context, instance, role string) error {
+	ctx, cancel := context.WithTimeout(ctx, roleTimeout)
+	defer cancel()
+	return c.ask(ctx, http.MethodPost, "/v1/role", RoleRequest{Instance: instance, Role: role}, &RoleRequest{})
 }
 
 // ask sends a document, or nothing where it is nil, and reads the answer.
@@ -97,7 +108,7 @@ func (c *Client) unanswered(err error) error {
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("admin socket %s: %w for user %d: be root, or the user that ssyncpd runs as", c.path, ErrPermission, os.Geteuid())
 	case os.IsTimeout(err), errors.Is(err, unix.EAGAIN):
-		return fmt.Errorf("admin socket %s: %w (%v): ssyncpd is stopped, hangs or is overloaded: its log may say why", c.path, ErrTimeout, ClientTimeout)
+		return fmt.Errorf("admin socket %s: %w: ssyncpd is stopped, hangs or is overloaded: its log may say why", c.path, ErrTimeout)
 	}
 	return fmt.Errorf("admin socket %s: %w: %w", c.path, ErrAnswer, err)
 }

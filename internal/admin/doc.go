@@ -4,6 +4,7 @@
 //
 //	GET  /v1/status    a [Status]
 //	POST /v1/resync    a [ResyncRequest], answered by a [Resynced]
+//	POST /v1/role      a [RoleRequest], answered by what it asked for
 //
 // Whatever else is answered is a [Failure]. Root and the daemon's own user may
 // ask: the socket is theirs alone, and who connects is looked at as well.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/peering"
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
@@ -18,6 +19,8 @@ type Status struct {
 	Version  string `json:"version"` // of the program
 	Protocol int    `json:"protocol_version"`
 	SyncID   uint8  `json:"sync_id"`
+
+	Roles []InstanceRole `json:"vrrp_roles"` // by instance, as they were told
 
 	*Membership // what only version 2 has: absent with version 1
 
@@ -87,6 +90,18 @@ type Resynced struct {
 	Peer  *PeerName `json:"peer"`  // the one that was named; null: none was
 }
 
+// RoleRequest says what a VRRP instance has become.
+type RoleRequest struct {
+	Instance string `json:"instance"`
+	Role     string `json:"role"` // master, backup or fault; stop: it is gone
+}
+
+// InstanceRole is what a VRRP instance is.
+type InstanceRole struct {
+	RoleRequest
+	Since float64 `json:"seconds"` // for so long
+}
+
 // Failure says why there is no other answer.
 type Failure struct {
 	Error string `json:"error"`
@@ -149,6 +164,14 @@ func peerOf(s *peering.PeerStatus, now time.Time) Peer {
 		}
 	}
 	return p
+}
+
+func roles(instances []vrrp.Instance, now time.Time) []InstanceRole {
+	list := make([]InstanceRole, len(instances))
+	for i, in := range instances {
+		list[i] = InstanceRole{RoleRequest{in.Name, in.Role.String()}, seconds(now.Sub(in.Since))}
+	}
+	return list
 }
 
 func peerName(s *peering.PeerStatus) PeerName {

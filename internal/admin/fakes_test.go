@@ -15,6 +15,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/peering"
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
@@ -106,7 +107,8 @@ func serve(t *testing.T, path string, d admin.Director) (server *admin.Server, s
 	go func() {
 		ended <- server.Serve(ctx, admin.Parts{
 			Version: "1.2.3", Protocol: 2, SyncID: 7, Director: d, Counters: groups,
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Roles: vrrp.NewFollower(nil, vrrp.NewCounters(), slog.New(slog.DiscardHandler)),
+			Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
 	}()
 	stopped := false

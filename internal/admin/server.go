@@ -14,6 +14,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/internal/unixsocket"
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 )
 
 // What a client may take of the daemon. The last of the times is less than what
@@ -34,12 +35,20 @@ type Director interface {
 	Resync(ctx context.Context, sender uint32) (asked int, err error)
 }
 
+// Roles are those of VRRP instances: *vrrp.Follower.
+type Roles interface {
+	// Set returns at once.
+	Set(instance string, role vrrp.Role) error
+	Instances() []vrrp.Instance
+}
+
 // Parts are what answers are made from.
 type Parts struct {
 	Version  string // of the program
 	Protocol int
 	SyncID   uint8
 	Director Director // nil with version 1
+	Roles    Roles
 	// Counters returns all groups, and those that ought to stay where they
 	// are.
 	Counters func() (all, troubles []counters.Group)
@@ -172,6 +181,7 @@ func (h *handlers) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", h.status)
 	mux.HandleFunc("POST /v1/resync", h.resync)
+	mux.HandleFunc("POST /v1/role", h.role)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.counts.Add(Requests, 1)
 		if c := r.Context().Value(connectionKey{}).(*connection); c.refused != nil {
@@ -191,6 +201,7 @@ func (h *handlers) status(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
+	s.Roles = roles(h.Roles.Instances(), time.Now())
 	answer(w, http.StatusOK, s)
 }
 
@@ -213,7 +224,8 @@ func (h *handlers) resynced(w http.ResponseWriter, r *http.Request) (done Resync
 	if h.Director == nil {
 		return done, ErrVersion1
 	}
-	request, err := readRequest(w, r)
+	var request ResyncRequest
+	err = readRequest(w, r, &request, `{"peer": "lb2"}, or empty for all`)
 	if err != nil {
 		return done, err
 	}
@@ -238,23 +250,46 @@ func (h *handlers) resynced(w http.ResponseWriter, r *http.Request) (done Resync
 
 // readRequest takes nothing that it does not know: a peer that is named in the
 // wrong place must not become a resync of all.
-func readRequest(w http.ResponseWriter, r *http.Request) (request ResyncRequest, err error) {
+func readRequest(w http.ResponseWriter, r *http.Request, request any, such string) error {
 	if r.URL.RawQuery != "" {
-		return request, fmt.Errorf("%w: a query (%q): name the peer in the body, as {\"peer\": \"lb2\"}", ErrRequest, r.URL.RawQuery)
+		return fmt.Errorf("%w: a query (%q): what is meant is named in the body, such as %s", ErrRequest, r.URL.RawQuery, such)
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
-	err = d.Decode(&request)
+	err := d.Decode(request)
 	if err == io.EOF {
-		return request, nil // no body
+		return nil // no body
 	}
 	if err == nil {
 		if _, err = d.Token(); err == io.EOF {
-			return request, nil
+			return nil
 		}
 		err = errors.New("something behind it")
 	}
-	return request, fmt.Errorf("%w: %w: the body is such as {\"peer\": \"lb2\"}, or empty for all", ErrRequest, err)
+	return fmt.Errorf("%w: %w: the body is such as %s", ErrRequest, err, such)
+}
+
+// role does not wait for what comes of it: keepalived runs scripts one after the
+// other.
+func (h *handlers) role(w http.ResponseWriter, r *http.Request) {
+	request, err := h.takeRole(w, r)
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, request)
+}
+
+func (h *handlers) takeRole(w http.ResponseWriter, r *http.Request) (request RoleRequest, err error) {
+	if err := readRequest(w, r, &request, `{"instance": "VI_1", "role": "master"}`); err != nil {
+		return request, err
+	}
+	role, err := vrrp.ParseRole(request.Role)
+	if err == nil {
+		request.Role = role.String()
+		err = h.Roles.Set(request.Instance, role)
+	}
+	return request, err
 }
 
 // codes of errors; what is not here is that the director does not answer.
@@ -268,6 +303,9 @@ var codes = []struct {
 	{ErrUnknown, http.StatusNotFound},
 	{ErrSeveral, http.StatusConflict},
 	{ErrNobody, http.StatusConflict},
+	{vrrp.ErrRole, http.StatusBadRequest},
+	{vrrp.ErrName, http.StatusBadRequest},
+	{vrrp.ErrInstances, http.StatusConflict},
 }
 
 func (h *handlers) fail(w http.ResponseWriter, err error) {

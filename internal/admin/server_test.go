@@ -93,6 +93,7 @@ func TestStatusDocument(t *testing.T) {
 			"link": 2, "proven": true, "lost": false, "twin": false, "state": "synced", "entries": 20000, "last_sequence": 99,
 			"missing": 3, "missed": 9, "repaired": 6, "resync": true, "links": [{"link": 1}, {"link": 2}]
 		}],
+		"vrrp_roles": [],
 		"counters": {"good": {"apples": 3, "pears": 0}, "bad": {"apples": 0, "pears": 7}},
 		"troubles": ["bad"]
 	}`
@@ -124,7 +125,7 @@ func TestStatusOfVersion1HasCountersAlone(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"version", "protocol_version", "sync_id", "counters", "troubles"} {
+	for _, key := range []string{"version", "protocol_version", "sync_id", "vrrp_roles", "counters", "troubles"} {
 		if _, ok := got[key]; !ok {
 			t.Errorf("no %s", key)
 		}
@@ -245,7 +246,7 @@ func TestRefusedRequests(t *testing.T) {
 		text     string // part of it
 	}{
 		{"resync of version 1", nil, post("/v1/resync", ""), http.StatusNotImplemented, "only version 2 has it (wire.version = 2)"},
-		{"a peer in the query", all, post("/v1/resync?peer=lb1", ""), http.StatusBadRequest, "name the peer in the body"},
+		{"a peer in the query", all, post("/v1/resync?peer=lb1", ""), http.StatusBadRequest, "named in the body"},
 		{"a form", all, post("/v1/resync", "peer=lb1"), http.StatusBadRequest, "not a request"},
 		{"another key", all, post("/v1/resync", `{"peers": "lb1"}`), http.StatusBadRequest, `unknown field`},
 		{"two documents", all, post("/v1/resync", `{"peer": "lb1"}{}`), http.StatusBadRequest, "something behind it"},
@@ -268,6 +269,49 @@ func TestRefusedRequests(t *testing.T) {
 				t.Error("a resync all the same")
 			}
 		})
+	}
+}
+
+func TestRolesAreTold(t *testing.T) {
+	path := socket(t)
+	serve(t, path, nil) // whatever the protocol
+	client := admin.NewClient(path)
+	for _, r := range []admin.RoleRequest{{"VI_2", "backup"}, {"VI_1", "MASTER"}, {"VI_3", "fault"}, {"VI_3", "stop"}} {
+		if err := client.Role(t.Context(), r.Instance, r.Role); err != nil {
+			t.Errorf("%v: %v", r, err)
+		}
+	}
+	s, err := client.Status(t.Context())
+	if err != nil || len(s.Roles) != 2 || s.Roles[0].RoleRequest != (admin.RoleRequest{"VI_1", "master"}) || s.Roles[1].RoleRequest != (admin.RoleRequest{"VI_2", "backup"}) {
+		t.Errorf("roles: %+v, %v", s.Roles, err)
+	}
+}
+
+func TestRefusedRoles(t *testing.T) {
+	path := socket(t)
+	serve(t, path, nil)
+	for _, tt := range []struct {
+		name, body string
+		text       string // part of the answer
+	}{
+		{"nothing", "", "no such role"},
+		{"no instance", `{"role": "master"}`, "not a name of a VRRP instance: it is empty"},
+		{"no role", `{"instance": "VI_1"}`, "no such role"},
+		{"another role", `{"instance": "VI_1", "role": "slave"}`, `no such role: \"slave\"`},
+		{"a name that breaks lines", `{"instance": "VI\n1", "role": "master"}`, "control characters"},
+		{"a long name", `{"instance": "` + strings.Repeat("n", 256) + `", "role": "master"}`, "longer than 255 bytes"},
+		{"another key", `{"instance": "VI_1", "role": "master", "priority": 100}`, "unknown field"},
+		{"two documents", `{"instance": "VI_1", "role": "master"}{}`, "something behind it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, body := raw(t, path, fmt.Sprintf("POST /v1/role HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s", len(tt.body), tt.body))
+			if code != http.StatusBadRequest || !strings.Contains(body, tt.text) {
+				t.Errorf("%d: %s", code, body)
+			}
+		})
+	}
+	if s, err := admin.NewClient(path).Status(t.Context()); err != nil || len(s.Roles) != 0 {
+		t.Errorf("roles all the same: %+v, %v", s.Roles, err)
 	}
 }
 

@@ -42,6 +42,25 @@ func status(inv *invocation) error {
 	return err
 }
 
+// role tells the running daemon what a VRRP instance has become. That it does not
+// run is no failure: it is somebody's notify script that asks, whose transition
+// is over, and there is nothing that the role would have changed. A daemon that
+// starts is made whole whatever the roles are.
+func role(inv *invocation) error {
+	client, err := connect(inv)
+	if err != nil {
+		return err
+	}
+	err = client.Role(context.Background(), inv.instance, inv.argument)
+	for _, absent := range []error{admin.ErrAbsent, admin.ErrDead, admin.ErrTimeout} {
+		if errors.Is(err, absent) {
+			fmt.Fprintf(inv.stderr, "ssyncpd: the role is not told: %v\n", err)
+			return nil
+		}
+	}
+	return err
+}
+
 // resync has the running daemon take a snapshot of what peers own.
 func resync(inv *invocation) error {
 	client, err := connect(inv)

@@ -15,6 +15,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/peering"
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
@@ -60,7 +61,7 @@ func serve(t *testing.T, d admin.Director, drops int) string {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- server.Serve(ctx, admin.Parts{
-			Version: "1.2.3", Protocol: protocol, SyncID: 7, Director: d,
+			Version: "1.2.3", Protocol: protocol, SyncID: 7, Director: d, Roles: vrrp.NewFollower(nil, vrrp.NewCounters(), slog.New(slog.DiscardHandler)),
 			Counters: func() (all, troubles []counters.Group) {
 				return []counters.Group{sent, dropped, refused}, []counters.Group{dropped, refused}
 			},
@@ -115,6 +116,17 @@ func TestTalkingToTheDaemon(t *testing.T) {
 		{"status without a socket", "", "status", 1, nil, []string{`admin.socket is "", so that ssyncpd has no socket: set it`}},
 		{"a relative path", "ssyncpd.sock", "status", 1, nil, []string{`flag --admin-socket: admin.socket = "ssyncpd.sock": not an absolute path`}},
 		{"JSON of a resync", cluster, "resync --json", 2, nil, []string{"--json is for"}},
+		{"role", cluster, "role --instance VI_1 master", 0, nil, nil},
+		{"role of version 1, as keepalived writes it", version1, "role --instance VI_1 BACKUP", 0, nil, nil},
+		{"status with the role that was told", cluster, "status", 0, []string{"\nINSTANCE  ROLE    FOR\nVI_1      master  0."}, nil},
+		{"role without a daemon", closed, "role --instance VI_1 master", 0, nil, []string{"ssyncpd: the role is not told: admin socket " + closed, "is ssyncpd running?"}},
+		{"role without a socket", "", "role --instance VI_1 master", 1, nil, []string{`admin.socket is ""`}},
+		{"role that there is not", cluster, "role --instance VI_1 slave", 1, nil, []string{`ssyncpd: refused: no such role: "slave": it is master, backup, fault, or stop`}},
+		{"role of an instance that there cannot be", cluster, "role --instance \x01 master", 1, nil, []string{"not a name of a VRRP instance"}},
+		{"role without an instance", cluster, "role master", 2, nil, []string{"such as --instance VI_1 master"}},
+		{"role without a role", cluster, "role --instance VI_1", 2, nil, []string{"such as --instance VI_1 master"}},
+		{"two roles", cluster, "role --instance VI_1 master backup", 2, nil, []string{"role takes one argument"}},
+		{"an instance of something else", cluster, "status --instance VI_1", 2, nil, []string{"--instance is for role"}},
 		{"two peers", cluster, "resync lb2 lb3", 2, nil, []string{"resync takes one argument"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

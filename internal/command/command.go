@@ -33,6 +33,7 @@ type invocation struct {
 	flags          *pflag.FlagSet
 	json           bool
 	argument       string // "" where there is none
+	instance       string // "" where there is none
 	version        string
 	journal        bool // reads stderr
 	stdout, stderr io.Writer
@@ -57,6 +58,7 @@ var commands = []command{
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
 	{"status", "", "show how the running daemon and its peers are", true, status},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
+	{"role", "role", "tell the running daemon what a VRRP instance is: --instance NAME master, backup, fault, or stop", false, role},
 	{"dump", "", "show this director's connections, as the kernel module has them", true, dump},
 	{"stats", "", "show the kernel module's counters", true, stats},
 }
@@ -70,6 +72,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	inv.flags.Usage = func() {}
 	config.Flags(inv.flags)
 	inv.flags.BoolVar(&inv.json, "json", false, "config, status, dump, stats: JSON instead of text")
+	inv.flags.StringVar(&inv.instance, "instance", "", "role: `name` of the vrrp_instance")
 	showVersion := inv.flags.Bool("version", false, "show the version and exit")
 
 	err := inv.flags.Parse(args)
@@ -102,6 +105,10 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
 		return inv.misused("--json is for config, status, dump and stats")
+	case inv.flags.Changed("instance") && chosen.name != "role":
+		return inv.misused("--instance is for role")
+	case chosen.name == "role" && (inv.instance == "" || inv.argument == ""):
+		return inv.misused("role takes an instance and its role, such as --instance VI_1 master")
 	}
 	err = chosen.run(inv)
 	if errors.Is(err, errMisused) {

@@ -28,6 +28,7 @@ func appendStatus(dst []byte, s *admin.Status) []byte {
 		fmt.Fprintf(out, "running: version %d of the protocol knows neither states nor peers\n", s.Protocol)
 		fmt.Fprintf(out, "sync ID %d, ssyncpd %s\n", s.SyncID, s.Version)
 	}
+	writeRoles(out, s.Roles)
 	writeTroubles(out, s)
 	return out.Bytes()
 }
@@ -93,6 +94,20 @@ func links(p admin.Peer) string {
 		list[i] = fmt.Sprintf("%d: %s", l.Link, ago(l.Heard))
 	}
 	return strings.Join(list, ", ")
+}
+
+// writeRoles lists the roles of VRRP instances, where there are any.
+func writeRoles(out *bytes.Buffer, roles []admin.InstanceRole) {
+	if len(roles) == 0 {
+		return
+	}
+	fmt.Fprintln(out)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "INSTANCE\tROLE\tFOR")
+	for _, r := range roles {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", r.Instance, r.Role, ago(r.Since))
+	}
+	table.Flush()
 }
 
 // writeTroubles lists what was dropped, refused or failed, by reason.

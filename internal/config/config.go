@@ -29,6 +29,7 @@ type Config struct {
 	Conntrack Conntrack
 	Admin     Admin
 	Metrics   Metrics
+	VRRP      VRRP
 	Log       Log
 }
 
@@ -73,6 +74,19 @@ type Listen struct {
 	Network string // "unix" or "tcp"
 	Address string
 }
+
+// VRRP is how keepalived and the daemon tell each other.
+type VRRP struct {
+	FIFO      string // of roles, "" for none
+	TrackFile string // that says whether this director is synced, "" for none
+}
+
+// DefaultTrackFile is in the directory that the systemd unit makes.
+const DefaultTrackFile = "/run/ssyncp/synced"
+
+// TrackFileRequired reports whether a daemon that cannot have its track file is
+// not to start. It is with this file as with the socket: see Admin.Required.
+func (v VRRP) TrackFileRequired() bool { return v.TrackFile != "" && v.TrackFile != DefaultTrackFile }
 
 // Log is what goes to standard error.
 type Log struct {
@@ -124,6 +138,8 @@ func (c Config) Reload(next Config) (running Config, restart []string) {
 	differs("metrics.listen", c.Metrics.Listen != next.Metrics.Listen)
 
 	differs("log.format", c.Log.Format != next.Log.Format)
+	differs("vrrp.fifo", c.VRRP.FIFO != next.VRRP.FIFO)
+	differs("vrrp.track_file", c.VRRP.TrackFile != next.VRRP.TrackFile)
 
 	running = c
 	running.Device.Period = next.Device.Period

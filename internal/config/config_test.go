@@ -63,6 +63,7 @@ func TestDefaults(t *testing.T) {
 			JoinTimeout: 5 * time.Second, RingBytes: 4194304,
 		},
 		Admin: config.Admin{Socket: "/run/ssyncp/ssyncpd.sock"},
+		VRRP:  config.VRRP{TrackFile: "/run/ssyncp/synced"},
 		Log:   config.Log{Level: slog.LevelInfo, Format: logging.Text},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -111,6 +112,9 @@ socket = "/run/other.sock"
 [metrics]
 listen = "192.0.2.1:9581"
 public = true
+[vrrp]
+fifo = "/run/other.fifo"
+track_file = "/run/other.synced"
 [log]
 level = "debug"
 format = "json"
@@ -149,6 +153,7 @@ format = "json"
 			Except:    []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")},
 			States:    []string{"ESTABLISHED", "COOKIE_WAIT"}, WithoutIPVS: true,
 		},
+		VRRP: config.VRRP{FIFO: "/run/other.fifo", TrackFile: "/run/other.synced"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -207,6 +212,8 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		{"admin.socket", "SSYNCP_ADMIN_SOCKET=/run/x.sock", "--admin-socket=/run/x.sock"},
 		{"metrics.listen", "SSYNCP_METRICS_LISTEN=unix:/run/m.sock", "--metrics-listen=unix:/run/m.sock"},
 		{"metrics.public", "SSYNCP_METRICS_PUBLIC=true", "--metrics-public=true"},
+		{"vrrp.fifo", "SSYNCP_VRRP_FIFO=/run/x.fifo", "--vrrp-fifo=/run/x.fifo"},
+		{"vrrp.track_file", "SSYNCP_VRRP_TRACK_FILE=/run/x.synced", "--vrrp-track-file=/run/x.synced"},
 		{"log.level", "SSYNCP_LOG_LEVEL=warn", "--log-level=warn"},
 		{"log.format", "SSYNCP_LOG_FORMAT=json", "--log-format=json"},
 	}
@@ -237,6 +244,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 			Except:    []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fe80::/10")},
 			States:    []string{"CLOSE"}, WithoutIPVS: true,
 		},
+		VRRP: config.VRRP{FIFO: "/run/x.fifo", TrackFile: "/run/x.synced"},
 	}
 	t.Run("flags", func(t *testing.T) {
 		var args []string
@@ -315,6 +323,9 @@ func TestRefused(t *testing.T) {
 		{"conntrack in version 1", "[wire]\nversion = 1\n[conntrack]\nenabled = true", "conntrack.enabled", nil, "only version 2"},
 		{"relative admin socket", "[admin]\nsocket = 'ssyncpd.sock'", "admin.socket", "ssyncpd.sock", "absolute"},
 		{"admin socket a truth value", "[admin]\nsocket = false", "admin.socket", false, "absolute"},
+		{"relative FIFO", "[vrrp]\nfifo = 'fifo'", "vrrp.fifo", "fifo", "absolute"},
+		{"relative track file", "[vrrp]\ntrack_file = 'synced'", "vrrp.track_file", "synced", "absolute"},
+		{"one file for both", "[vrrp]\nfifo = '/run/x'\ntrack_file = '/run/x'", "vrrp.track_file", "/run/x", "the same file as vrrp.fifo"},
 		{"admin socket too long", "[admin]\nsocket = '/" + strings.Repeat("s", 107) + "'", "admin.socket", "/" + strings.Repeat("s", 107), "at most 107 bytes"},
 		{"level", "[log]\nlevel = 'chatty'", "log.level", "chatty", "debug, info, warn or error"},
 	} {
@@ -445,6 +456,14 @@ func TestAdminSocketIsRequiredWhereSomebodyChoseIt(t *testing.T) {
 	}
 }
 
+func TestTrackFileIsRequiredWhereSomebodyChoseIt(t *testing.T) {
+	for path, want := range map[string]bool{config.DefaultTrackFile: false, "": false, "/run/blue/synced": true} {
+		if got := (config.VRRP{TrackFile: path}).TrackFileRequired(); got != want {
+			t.Errorf("%q: %v", path, got)
+		}
+	}
+}
+
 func TestReloadTakesOverWhatItCanAndNamesTheRest(t *testing.T) {
 	running, _, err := load(t, minimal)
 	if err != nil {
@@ -464,6 +483,9 @@ socket = ""
 [metrics]
 listen = "127.0.0.1:9581"
 public = true
+[vrrp]
+fifo = "/run/x"
+track_file = ""
 [log]
 level = "debug"
 format = "json"
@@ -477,7 +499,7 @@ format = "json"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket metrics.listen log.format" {
+	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket metrics.listen log.format vrrp.fifo vrrp.track_file" {
 		t.Errorf("restart = %q", names)
 	}
 	if _, restart := running.Reload(running); restart != nil {

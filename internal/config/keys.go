@@ -50,6 +50,8 @@ var keys = []key{
 	{"admin.socket", DefaultSocket, "path", "unix socket of status and resync, none if empty; each daemon on a host needs its own"},
 	{"metrics.listen", "", "address", "where Prometheus metrics and a status page are: 127.0.0.1:9581, [::1]:9581, unix:/path, none if empty"},
 	{"metrics.public", false, "true|false", "let metrics.listen be an address that other hosts reach"},
+	{"vrrp.fifo", "", "path", "FIFO that keepalived writes roles to (vrrp_notify_fifo), none if empty"},
+	{"vrrp.track_file", DefaultTrackFile, "path", "file that says 1 while this director is synced, for keepalived's track_file; none if empty"},
 	{"log.level", "info", "level", "debug, info, warn or error"},
 	{"log.format", string(logging.Text), "text|json", "what a line of the log is"},
 }

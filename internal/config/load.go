@@ -61,6 +61,10 @@ type document struct {
 		Listen any `mapstructure:"listen"`
 		Public any `mapstructure:"public"`
 	} `mapstructure:"metrics"`
+	VRRP struct {
+		FIFO      any `mapstructure:"fifo"`
+		TrackFile any `mapstructure:"track_file"`
+	} `mapstructure:"vrrp"`
 	Log struct {
 		Level  any `mapstructure:"level"`
 		Format any `mapstructure:"format"`

@@ -104,6 +104,8 @@ func (c Config) values() map[string]any {
 		"conntrack.states":       append([]string{}, c.Conntrack.States...),
 		"conntrack.without_ipvs": c.Conntrack.WithoutIPVS,
 		"admin.socket":           c.Admin.Socket,
+		"vrrp.fifo":              c.VRRP.FIFO,
+		"vrrp.track_file":        c.VRRP.TrackFile,
 		"metrics.listen":         listen,
 		"metrics.public":         c.Metrics.Public,
 		"log.format":             string(c.Log.Format),

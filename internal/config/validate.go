@@ -38,6 +38,7 @@ func (p *problems) config(doc document) Config {
 	c.Conntrack = p.conntrack(doc)
 	c.Admin = Admin{Socket: p.socket(doc.Admin.Socket)}
 	c.Metrics = p.metrics(doc)
+	c.VRRP = p.vrrp(doc)
 	c.Log = Log{Level: p.level(doc.Log.Level), Format: p.format(doc.Log.Format)}
 	p.version(c, linksGiven)
 	return c
@@ -132,6 +133,13 @@ func (p *problems) path(key string, value any, such string) string {
 	return s
 }
 
+func (p *problems) optionalPath(key string, value any, such string) string {
+	if value == "" {
+		return ""
+	}
+	return p.path(key, value, such)
+}
+
 func (p *problems) socket(value any) string {
 	const key = "admin.socket"
 	if value == "" {
@@ -143,6 +151,17 @@ func (p *problems) socket(value any) string {
 		p.add(key, value, "too long: the path of a socket is at most %d bytes", socketMax)
 	}
 	return s
+}
+
+func (p *problems) vrrp(doc document) VRRP {
+	v := VRRP{
+		FIFO:      p.optionalPath("vrrp.fifo", doc.VRRP.FIFO, "/run/ssyncp/vrrp.fifo"),
+		TrackFile: p.optionalPath("vrrp.track_file", doc.VRRP.TrackFile, DefaultTrackFile),
+	}
+	if v.FIFO != "" && v.FIFO == v.TrackFile {
+		p.add("vrrp.track_file", v.TrackFile, "the same file as vrrp.fifo: name another one")
+	}
+	return v
 }
 
 func (p *problems) interfaceName(key string, value any) string {

@@ -72,7 +72,7 @@ func (p *problems) wire(doc document) Wire {
 		Version:         int(p.integer("wire.version", doc.Wire.Version, 1, 2, "")),
 		Auth:            p.auth(doc.Wire.Auth),
 		KeyFile:         p.path("wire.key_file", doc.Wire.KeyFile, "/etc/ssyncp/key"),
-		AcceptedKeyFile: p.acceptedKeyFile(doc.Wire.KeyFileAccepted),
+		AcceptedKeyFile: p.optionalPath("wire.key_file_accepted", doc.Wire.KeyFileAccepted, "/etc/ssyncp/key.new"),
 		DualUntil:       p.dualUntil(doc.Wire.DualUntil),
 		SenderID: uint32(p.integer("wire.sender_id", doc.Wire.SenderID, 0, math.MaxUint32,
 			"; 0 derives it from the machine's identity")),
@@ -95,13 +95,6 @@ func (p *problems) auth(value any) Auth {
 	}
 	p.add("wire.auth", value, `must be %q, or %q for no authentication at all`, AuthPSK, AuthNone)
 	return AuthPSK
-}
-
-func (p *problems) acceptedKeyFile(value any) string {
-	if value == "" {
-		return ""
-	}
-	return p.path("wire.key_file_accepted", value, "/etc/ssyncp/key.new")
 }
 
 func (p *problems) dualUntil(value any) time.Time {

@@ -17,6 +17,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/internal/logging"
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
@@ -39,6 +40,8 @@ type daemon struct {
 	log     *slog.Logger
 	speaker speaker
 	admin   *admin.Server // nil: there is no socket
+	roles   *vrrp.Follower
+	vrrp    vrrp.Counters
 	report  *report
 	manager *manager
 }
@@ -62,6 +65,14 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.choose(cfg); err != nil {
 		return err
 	}
+	following, stopFollowing := context.WithCancel(ctx)
+	defer stopFollowing()
+	followed, err := d.follow(following, cfg.VRRP)
+	if err != nil {
+		return err
+	}
+	defer followed()
+	defer stopFollowing()
 	parts := d.parts(cfg)
 	stopAnswering, err := d.answer(ctx, cfg, parts)
 	if err != nil {
@@ -114,13 +125,14 @@ func (d *daemon) choose(cfg config.Config) (err error) {
 func (d *daemon) parts(cfg config.Config) admin.Parts {
 	return admin.Parts{
 		Version: d.options.Version, Protocol: cfg.Wire.Version, SyncID: cfg.SyncID,
-		Director: d.speaker.director(), Counters: d.counters, Log: d.log,
+		Director: d.speaker.director(), Roles: d.roles, Counters: d.counters, Log: d.log,
 	}
 }
 
-// counters are those of the speaker and of what answers people.
+// counters are those of the speaker, of VRRP, and of what answers people.
 func (d *daemon) counters() (all, troubles []counters.Group) {
 	all, troubles = d.speaker.counters()
+	all, troubles = append(all, d.vrrp.Counts, d.vrrp.Troubles), append(troubles, d.vrrp.Troubles)
 	if d.admin != nil {
 		a, b := d.admin.Counters()
 		all, troubles = append(all, a...), append(troubles, b...)
@@ -139,13 +151,13 @@ func (d *daemon) answer(ctx context.Context, cfg config.Config, parts admin.Part
 		if cfg.Admin.Required() {
 			return nil, err
 		}
-		d.log.Warn("nobody can ask for status or resync", "error", err)
+		d.log.Warn("nobody can ask for status or resync, or tell roles", "error", err)
 		return func() {}, nil
 	}
 	d.admin = server
 	return serve(ctx, func(ctx context.Context) {
 		if err := server.Serve(ctx, parts); err != nil {
-			d.log.Error("nobody can ask for status or resync any more", "error", err)
+			d.log.Error("nobody can ask for status or resync, or tell roles, any more", "error", err)
 		}
 	}), nil
 }

@@ -60,7 +60,7 @@ func startBy(t *testing.T, ns *netnstest.Namespace, by []string, args ...string)
 	t.Helper()
 	d := &director{t: t, ended: make(chan error, 1)}
 	before := append([]string{"netns", "exec", ns.Name}, by...)
-	before = append(before, "--sync-id=7", "--wire-version=1", "--admin-socket=")
+	before = append(before, "--sync-id=7", "--wire-version=1", "--admin-socket=", "--vrrp-track-file=")
 	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--links=") }) {
 		before = append(before, "--multicast-interface=eth0")
 	}

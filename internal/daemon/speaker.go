@@ -6,7 +6,14 @@ import (
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/counters"
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 )
+
+// director is asked from outside: *cluster.Director.
+type director interface {
+	admin.Director
+	vrrp.Director
+}
 
 // speaker is a version of the protocol that runs.
 type speaker interface {
@@ -23,6 +30,7 @@ type speaker interface {
 	// counters returns all groups, and those that ought to stay where they
 	// are.
 	counters() (all, troubles []counters.Group)
-	// director is what people may ask; nil where there is no such thing.
-	director() admin.Director
+	// director is what people and VRRP may ask; nil where there is no such
+	// thing.
+	director() director
 }

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 
-	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/engine"
@@ -87,4 +86,4 @@ func (v *version1) counters() (all, troubles []counters.Group) {
 		[]counters.Group{e.Troubles, v.link.Dropped, v.ipvs.Skipped, v.ipvs.Refused}
 }
 
-func (v *version1) director() admin.Director { return nil }
+func (v *version1) director() director { return nil }

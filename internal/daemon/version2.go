@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/conntrackclass"
@@ -199,4 +198,4 @@ func (v *version2) counters() (all, troubles []counters.Group) {
 	return all, troubles
 }
 
-func (v *version2) director() admin.Director { return v.cluster }
+func (v *version2) director() director { return v.cluster }
