@@ -1,7 +1,6 @@
 package director
 
 import (
-	"bytes"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,9 +39,7 @@ type Daemon struct {
 	command  *exec.Cmd
 	ended    chan struct{}
 	err      error // of the process; valid when ended is closed
-
-	mu  sync.Mutex
-	log bytes.Buffer
+	output
 }
 
 const (
@@ -67,7 +63,7 @@ func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 	// Of one machine, all would have the same number, and name.
 	argv := append(append([]string{}, c.Under...), image.Daemon, "--config", path,
 		"--wire-sender-id", strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(d.Name))), 10), "--wire-name", d.Name,
-		"--admin-socket", d.adminSocket())
+		"--admin-socket", d.adminSocket(), "--vrrp-track-file", d.TrackFile())
 	daemon.command = exec.Command(argv[0], argv[1:]...)
 	daemon.command.Stdout, daemon.command.Stderr = daemon, daemon
 	if err := d.Start(daemon.command); err != nil {
@@ -188,20 +184,6 @@ func (d *Daemon) running() bool {
 	default:
 		return true
 	}
-}
-
-// Write takes the daemon's output.
-func (d *Daemon) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.log.Write(p)
-}
-
-// Log returns the daemon's output so far.
-func (d *Daemon) Log() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.log.String()
 }
 
 // Signal sends a signal.
