@@ -47,7 +47,7 @@ var keys = []key{
 	{"conntrack.except", "", "list", "send no entries of these networks: the directors' own addresses"},
 	{"conntrack.states", "", "list", "send entries of TCP and SCTP only in these states, such as ESTABLISHED"},
 	{"conntrack.without_ipvs", false, "true|false", "send no entries of connections that IPVS translates"},
-	{"admin.socket", DefaultSocket, "path", "unix socket of status and resync, none if empty; each daemon on a host needs its own"},
+	{"admin.socket", DefaultSocket, "path", "unix socket of status, resync and role, none if empty; each daemon on a host needs its own"},
 	{"metrics.listen", "", "address", "where Prometheus metrics and a status page are: 127.0.0.1:9581, [::1]:9581, unix:/path, none if empty"},
 	{"metrics.public", false, "true|false", "let metrics.listen be an address that other hosts reach"},
 	{"vrrp.fifo", "", "path", "FIFO that keepalived writes roles to (vrrp_notify_fifo), none if empty"},
