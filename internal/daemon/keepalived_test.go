@@ -264,6 +264,33 @@ func TestDaemonThatIsKilledGivesPriorityAway(t *testing.T) {
 	lb2.neverFaulty()
 }
 
+// A director is not synced with half a table, and is master all the same when
+// the one that gave it is gone.
+func TestMasterDiesWhileItGivesASnapshot(t *testing.T) {
+	t.Parallel()
+	const table = 5000
+	lb1, lb2 := hosts(t)
+	lb2.startDaemon("--multicast-max-pps=20") // half a minute for that table
+	lb2.startKeepalived()
+	lb2.becomes("MASTER")
+	trackFile(t, lb2.trackFile(), "1\n")
+	lb2.daemon.ask(request{Table: table})
+
+	lb1.startDaemon()
+	lb1.startKeepalived()
+	eventually(t, "a part of the table", func() bool { return len(lb1.daemon.ask(request{}).Written) >= table/20 })
+	lb1.becomes("BACKUP")
+	trackFile(t, lb1.trackFile(), "0\n")
+	lb2.killKeepalived()
+	lb2.daemon.signal(syscall.SIGKILL)
+	lb1.becomes("MASTER")
+	trackFile(t, lb1.trackFile(), "1\n")
+	if n := len(lb1.daemon.ask(request{}).Written); n >= table {
+		t.Errorf("the whole table came, %d of %d: nothing was tested", n, table)
+	}
+	lb1.neverFaulty()
+}
+
 // keepalived that made the FIFO takes it away with it.
 func TestRolesOfAKeepalivedThatIsRestarted(t *testing.T) {
 	t.Parallel() // keepalived takes its time
