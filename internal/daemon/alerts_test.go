@@ -21,6 +21,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/metrics"
 	"github.com/ssyncp/ssyncp/internal/peering"
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
@@ -332,7 +333,7 @@ func everything(t *testing.T) *daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	d := &daemon{admin: server}
+	d := &daemon{admin: server, vrrp: vrrp.NewCounters()}
 	v2, err := newVersion2(d, config.Config{SyncID: 7, Wire: config.Wire{Auth: config.AuthNone, SenderID: 1, Name: "lb1"}}, nil)
 	if err != nil {
 		t.Fatal(err)

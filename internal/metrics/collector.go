@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ssyncp/ssyncp/internal/vrrp"
 )
 
 // answerTimeout is how long the director has to answer.
@@ -24,6 +26,7 @@ func NewRegistry(s Source) *prometheus.Registry {
 			groups:     newGroupMetrics(),
 			module:     newModuleMetrics(),
 			membership: newMembershipMetrics(),
+			role:       describe("vrrp_role", "The role of a VRRP instance: 1 for the one that it has.", "instance", "role"),
 		},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -42,6 +45,7 @@ type collector struct {
 	groups     groupMetrics
 	module     moduleMetrics
 	membership membershipMetrics
+	role       *prometheus.Desc
 }
 
 // Describe is prometheus.Collector's.
@@ -50,6 +54,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	c.groups.describe(ch)
 	c.module.describe(ch)
 	c.membership.describe(ch)
+	ch <- c.role
 }
 
 // Collect is prometheus.Collector's.
@@ -62,6 +67,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.gauge(c.build, 1, version, runtime.Version(), strconv.Itoa(status.Protocol))
 	c.groups.collect(s, status.Counters)
 	c.membership.collect(s, &status, time.Now(), err)
+	for _, instance := range status.Roles {
+		for _, role := range []vrrp.Role{vrrp.Master, vrrp.Backup, vrrp.Fault} {
+			s.truth(c.role, role.String() == instance.Role, instance.Instance, role.String())
+		}
+	}
 	stats, err := c.source.Module()
 	c.module.collect(s, stats, err)
 }

@@ -36,6 +36,7 @@ func source() metrics.Source {
 				{PeerName: admin.PeerName{SenderID: "0000002c", StartID: "3"}, Address: "10.0.0.5", Heard: 0.1, Twin: true},
 			},
 		},
+		Roles: []admin.InstanceRole{{RoleRequest: admin.RoleRequest{Instance: "VI_1", Role: "master"}, Since: 61}},
 		Counters: map[string]map[string]uint64{
 			"receive_dropped": {"ttl": 12, "own": 0},
 			"received":        {"bytes": 1 << 30},
@@ -83,6 +84,8 @@ func TestWhatIsKnownIsToldWithItsLabels(t *testing.T) {
 	for name, want := range map[string]float64{
 		"ssyncp_receive_dropped_total{reason=ttl}":                    12,
 		"ssyncp_receive_dropped_total{reason=own}":                    0,
+		"ssyncp_vrrp_role{instance=VI_1,role=master}":                 1,
+		"ssyncp_vrrp_role{instance=VI_1,role=fault}":                  0,
 		"ssyncp_received_bytes_total{}":                               1 << 30,
 		"ssyncp_module_up{}":                                          1,
 		"ssyncp_module_abi_version{}":                                 1,

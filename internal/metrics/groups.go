@@ -17,6 +17,7 @@ var reasons = map[string]string{
 	"peer_unreachable":      "Datagrams that did not reach a peer by its address, by what this host or an ICMP error said.",
 	"peering_trouble":       "Blocks and frames of peers that were dropped, and what went wrong between peers, by what it was.",
 	"receive_dropped":       "Datagrams that were dropped before anybody looked into them, by reason.",
+	"vrrp_troubles":         "What went wrong between keepalived and this daemon, by what it was.",
 }
 
 // counts are the groups whose counters are of different things.
@@ -74,6 +75,14 @@ var counts = map[string]map[string]string{
 		"decoded":  "Connections of peers that were decoded.",
 		"writes":   "Writes of peers' connections to the kernel.",
 		"filtered": "Connections not sent because of [filter].",
+	},
+	"vrrp": {
+		"changes":                    "Changes of the role of a VRRP instance.",
+		"announcements":              "Announcements asked for as an instance became master.",
+		"resyncs":                    "Resyncs asked for as an instance became backup.",
+		"resyncs_covered_by_joining": "Resyncs that were not asked for, as the director was joining.",
+		"fifo_lines":                 "Lines of keepalived's FIFO that told of a role.",
+		"fifo_other_lines":           "Lines of keepalived's FIFO that told of something else.",
 	},
 	"engine": {
 		"sessions":        "Times that link and device were opened for version 1.",
