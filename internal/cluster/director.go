@@ -160,6 +160,7 @@ func (d *Director) Run(ctx context.Context) error {
 	}
 	defer d.holdings.close()
 	d.start(now)
+	defer func() { d.node.Close() }()
 	d.loop(ctx, receiving)
 	return nil
 }
@@ -218,6 +219,7 @@ func (d *Director) loop(ctx, receiving context.Context) {
 		d.network.flush()
 		d.holdings.flush()
 		if d.cloned {
+			d.node.Close()
 			d.start(now)
 		}
 		timer.Reset(time.Until(d.wake(now)))

@@ -42,6 +42,19 @@ func TestADonorReadsNoFurtherThanItsWindow(t *testing.T) {
 	w.wantEqual()
 }
 
+func TestAClosedNodeReadsNothingAnyMore(t *testing.T) {
+	w, donor, joiner := joinerOf(t, 30_000)
+	w.cut = func(a, b *host) bool { return a == joiner }
+	donor.node.Announce(w.now)
+	if !w.run(time.Second, func() bool { return donor.walks == 2 }) {
+		t.Fatal("no walk for the announcement beside that for the joiner")
+	}
+	donor.node.Close()
+	if donor.walks != 0 {
+		t.Errorf("%d walks are left", donor.walks)
+	}
+}
+
 func TestADonorGivesUpWithoutAnAck(t *testing.T) {
 	w, donor, joiner := joinerOf(t, 30_000)
 	w.cut = func(a, b *host) bool { return a == joiner }

@@ -84,6 +84,17 @@ func New(cfg Config, parts Parts, now time.Time) *Node {
 	return n
 }
 
+// Close ends the walks that are under way. The node is not to be used again.
+func (n *Node) Close() {
+	for i := range n.donor.all {
+		n.endServing(&n.donor.all[i])
+	}
+	if n.announce.walk != nil {
+		n.announce.walk.Close()
+		n.announce.walk = nil
+	}
+}
+
 // SetPace changes MaxPPS.
 func (n *Node) SetPace(pps int, now time.Time) { n.budget.set(pps, now) }
 

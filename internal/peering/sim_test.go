@@ -107,6 +107,7 @@ type host struct {
 	missed int
 	events []Event
 	broken bool // its source
+	walks  int  // that are open
 }
 
 // newWorld has hosts that are down.
@@ -392,6 +393,7 @@ func (h *host) Walk(_ block.Classes, owned bool) (Walk, error) {
 	if owned {
 		keys = slices.DeleteFunc(keys, func(k uint32) bool { return !h.table[k].owned })
 	}
+	h.walks++
 	return &tableWalk{h, keys}, nil
 }
 
@@ -409,7 +411,7 @@ func (k *tableWalk) Read(body []byte, limit int) ([]byte, bool, error) {
 	return body, len(k.keys) > 0, nil
 }
 
-func (k *tableWalk) Close() {}
+func (k *tableWalk) Close() { k.h.walks-- }
 
 // run lets time pass, until a time or until a condition holds.
 func (w *world) run(d time.Duration, until ...func() bool) bool {
