@@ -43,8 +43,9 @@ type Daemon struct {
 }
 
 const (
-	startLimit = 10 * time.Second
-	stopLimit  = 10 * time.Second
+	// Of what must happen, and may take as long in a kernel with debuggers.
+	startLimit = time.Minute
+	stopLimit  = 20 * time.Second
 
 	syncedLimit = 30 * time.Second
 )

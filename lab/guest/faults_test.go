@@ -31,15 +31,11 @@ type faults struct {
 func newFaults(t *testing.T) *faults {
 	t.Helper()
 	if !exists(failSlab) || !exists(failPages) {
-		var name unix.Utsname
-		if err := unix.Uname(&name); err != nil {
-			t.Fatal(err)
+		kernel := release(t)
+		if strings.HasSuffix(kernel, "-debug") {
+			t.Fatalf("Linux %s is a debug kernel without fault injection, which lab/debug/debug.config gives it", kernel)
 		}
-		release := unix.ByteSliceToString(name.Release[:])
-		if strings.HasSuffix(release, "-debug") {
-			t.Fatalf("Linux %s is a debug kernel without fault injection, which lab/debug/debug.config gives it", release)
-		}
-		t.Skipf("Linux %s has no fault injection (CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC); make lab-debug has", release)
+		t.Skipf("Linux %s has no fault injection (CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC); make lab-debug has", kernel)
 	}
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)

@@ -18,10 +18,8 @@ import (
 // The daemon of a busy director is stopped and started again. What happened in
 // between waited in the kernel: director B gets to know every stream.
 func TestDaemonRestartUnderLoad(t *testing.T) {
-	const (
-		port      = 8000
-		perSecond = 40
-	)
+	const port = 8000
+	perSecond := 40 / slowness(t)
 	c := newCluster(t, 2, 2)
 	serve(t, c.Topology, "tcp", port)
 	virtual := c.AddService(t, director.Service{Method: director.NAT}, port)
@@ -131,7 +129,7 @@ func TestModuleReloadUnderTraffic(t *testing.T) {
 	if err := traffic.Flood(lab.Client, topology.Flood, virtual, 200, 0); err != nil {
 		t.Fatal(err)
 	}
-	churn := client.Churn(60, virtual)
+	churn := client.Churn(60/slowness(t), virtual)
 
 	device := a.Open(t)
 	if out, err := exec.Command("/sbin/rmmod", "ssyncp").CombinedOutput(); err == nil {

@@ -22,16 +22,18 @@ import (
 // it is one recvmmsg() and one write().
 func TestSystemCallsPerPeriod(t *testing.T) {
 	const (
-		port      = 8000
-		perSecond = 80
-		streams   = 480
-		measured  = 320 // of these, the ones in the middle
+		port     = 8000
+		streams  = 480
+		measured = 320 // of these, the ones in the middle
 	)
+	slowness := slowness(t)
+	perSecond := 80 / slowness
+	period := director.DefaultPeriod * time.Duration(slowness)
 	c := newQuietCluster(t, 2, 2)
 	traces := make([]string, len(c.Directors))
 	for i, d := range c.Directors {
 		traces[i] = filepath.Join(t.TempDir(), "trace")
-		c.daemons[i] = d.StartDaemon(t, director.Config{Under: []string{
+		c.daemons[i] = d.StartDaemon(t, director.Config{Period: period, Under: []string{
 			// -D: the daemon is our child, signals reach it and not strace.
 			"/bin/strace", "-D", "-f", "-y", "-r", "-s", "16", "-o", traces[i],
 			"-e", "trace=read,write,sendmmsg,recvmmsg", "-e", "signal=none",
@@ -47,7 +49,7 @@ func TestSystemCallsPerPeriod(t *testing.T) {
 	var failed error
 	load.Go(func() {
 		client := traffic.Client{Namespace: c.Client}
-		opened, failed = client.OpenMany(streams, streams*time.Second/perSecond, virtual)
+		opened, failed = client.OpenMany(streams, time.Duration(streams/perSecond)*time.Second, virtual)
 	})
 	told := func(least uint64) uint64 {
 		t.Helper()
@@ -60,7 +62,7 @@ func TestSystemCallsPerPeriod(t *testing.T) {
 	began := time.Now()
 	before := []int{len(lines(t, traces[0])), len(lines(t, traces[1]))}
 	news := told(from+measured) - from
-	periods := int(time.Since(began) / director.DefaultPeriod)
+	periods := int(time.Since(began) / period)
 	var during [][]string
 	for i := range traces {
 		during = append(during, lines(t, traces[i])[before[i]:])
@@ -89,7 +91,7 @@ func TestSystemCallsPerPeriod(t *testing.T) {
 		{"A", onA, "write device", 0, 0},
 		{"B", onB, "write device", periods / 8, periods * 3 / 2},
 		{"B", onB, "read device", periods / 8, periods * 3 / 2},
-		{"B", onB, "sendmmsg", 0, periods / 5}, // a heartbeat a second
+		{"B", onB, "sendmmsg", 0, periods * slowness / 5}, // a heartbeat a second
 	} {
 		if n := limit.calls[limit.call]; n < limit.least || n > limit.most {
 			t.Errorf("director %s: %d calls of %s in %d periods, want %d to %d",
