@@ -32,6 +32,9 @@ const childVariable = "TEST_DAEMON_CHILD"
 // tableFlag is how many connections are in its table from the start.
 const tableFlag = "test-table"
 
+// noServiceFlag makes a module without services: it refuses what it is told.
+const noServiceFlag = "test-no-service"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(floodVariable) != "" {
 		os.Exit(flood(os.Stdin, os.Stdout))
@@ -65,12 +68,16 @@ func child() int {
 	flags := pflag.NewFlagSet("child", pflag.ContinueOnError)
 	config.Flags(flags)
 	owned := flags.Int(tableFlag, 0, "")
+	noService := flags.Bool(noServiceFlag, false, "")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
 	var module chardevtest.Module
 	module.SetTable(conns(0, *owned)...)
+	if *noService {
+		module.Refuse = func(*ipvs.Conn) (chardev.Reason, bool) { return chardev.RefusedNoDest, true }
+	}
 	go serve(&module, os.Stdin, os.Stdout)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

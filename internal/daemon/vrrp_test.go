@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +46,27 @@ func TestTrackFileSaysWhetherADirectorIsSynced(t *testing.T) {
 		if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
+	}
+}
+
+// systemd starts ssyncpd before keepalived, which makes the services: until then
+// the director is degraded, and must not count as synced.
+func TestTrackFileOfADirectorWithoutServices(t *testing.T) {
+	nsA, nsB := pair(t)
+	key := newKey(t)
+	path := filepath.Join(t.TempDir(), "synced")
+	a := start2(t, nsA, 1, key, "--"+tableFlag+"=100")
+	a.synced()
+	b := start2(t, nsB, 2, key, "--vrrp-track-file="+path, "--"+noServiceFlag)
+	b.with(1).logs("to=degraded")
+	for range 300 { // several looks of the daemon at its state
+		if got, err := os.ReadFile(path); err != nil || string(got) != "0\n" {
+			t.Fatalf("the track file says %q, %v", got, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if strings.Contains(b.log.String(), "synced=true") {
+		t.Fatal("the track file said 1 before")
 	}
 }
 

@@ -62,19 +62,24 @@ func TestTrackFileFollowsTheState(t *testing.T) {
 		{"it joins and is synced", []block.State{joining, synced}, "01"},
 		{"the first of all is alone", []block.State{joining, alone, synced}, "011"},
 		{"services are missing when it joins", []block.State{joining, degraded, degraded, synced}, "0001"},
+		{"services are missing when it is first looked at", []block.State{degraded, degraded, synced}, "001"},
+		{"services are missing, and it joins anew", []block.State{joining, degraded, joining, degraded, alone, degraded}, "000011"},
 		{"services are missing later", []block.State{joining, synced, degraded, synced}, "0111"},
 		{"it joins anew", []block.State{joining, synced, degraded, joining, degraded, synced}, "011001"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := new(director)
-				d.become(joining)
+				d.become(tt.states[0])
 				path := filepath.Join(t.TempDir(), "synced")
 				watch(t, path, d)
 				for i, s := range tt.states {
 					d.become(s)
-					time.Sleep(2 * every)
-					says(t, path, tt.want[i:i+1]+"\n")
+					time.Sleep(every)
+					for range 5 { // and it lasts
+						time.Sleep(every / 2)
+						says(t, path, tt.want[i:i+1]+"\n")
+					}
 				}
 			})
 		})

@@ -27,6 +27,8 @@ const (
 	pairPatience = 20 * time.Second
 	// electing is longer than a backup waits for adverts of a master.
 	electing = 6 * time.Second
+	// unsynced is as long as a daemon needs to look at its state, several times.
+	unsynced = 5 * time.Second
 )
 
 // newPair makes one where nothing runs but the servers.
@@ -94,6 +96,20 @@ func (p *pair) track(t *testing.T, i int, want string) {
 		got, err := os.ReadFile(p.Directors[i].TrackFile())
 		return err == nil && string(got) == want
 	}, "the track file does not become "+want)
+}
+
+// neverSynced expects that a track file says 0 for a time, and has said nothing
+// else since its daemon started.
+func (p *pair) neverSynced(t *testing.T, i int, limit time.Duration) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(20 * time.Millisecond) {
+		if got, err := os.ReadFile(p.Directors[i].TrackFile()); err != nil || string(got) != "0\n" {
+			t.Fatalf("the track file of a director that is %s says %q, %v", p.daemons[i].State(), got, err)
+		}
+	}
+	if strings.Contains(p.daemons[i].Log(), "synced=true") {
+		t.Fatal("the track file said 1 before")
+	}
 }
 
 // streams are what has to survive everything.
@@ -171,7 +187,7 @@ func TestKeepalivedFailover(t *testing.T) {
 			if order.daemonFirst {
 				p.startDaemon(t, 0)
 				eventually(t, time.Minute, func() bool { return strings.Contains(p.daemons[0].Log(), "to=degraded") }, "without services nothing is refused")
-				p.track(t, 0, "0\n")
+				p.neverSynced(t, 0, unsynced)
 				p.startKeepalived(t, 0)
 			} else {
 				p.startKeepalived(t, 0)
