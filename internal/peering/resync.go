@@ -86,6 +86,9 @@ func (n *Node) tickResync(now time.Time) {
 			n.wake(n.resync.notBefore)
 		} else {
 			n.resync.wanted = false
+			// What was refused until now comes with this snapshot: behind it,
+			// it must not count as missing for good.
+			n.join.missing += n.Sink.Settle()
 			n.ask(now, p, false)
 			return
 		}

@@ -71,6 +71,28 @@ func TestNewsWithoutAServiceMakesADirectorDegraded(t *testing.T) {
 	w.wantEqual()
 }
 
+// What was refused a moment before the services appeared comes with the snapshot
+// that is taken then. It must not count as missing behind it: nobody would ask
+// for it again.
+func TestNewsRefusedJustBeforeServicesAppearedIsNotMissingBehindTheirSnapshot(t *testing.T) {
+	seeds(t, 20, func(t *testing.T, seed uint64) {
+		w := newWorld(t, seed, 3)
+		w.startAll()
+		w.run(12*time.Second, w.synced)
+		h := w.hosts[0]
+		h.lacks = func(uint32) bool { return true }
+		// Longer than heartbeats are apart, to whatever moment between two.
+		w.churn(2*time.Second+time.Duration(w.rng.Int64N(int64(2*time.Second))), 100, 1000, w.hosts[1:]...)
+		h.lacks = nil
+		h.node.ServicesAppeared(w.now)
+		w.run(5 * time.Second)
+		if s := h.node.Status(); s.State != block.StateSynced {
+			t.Errorf("%v with all services, %d missing", s.State, s.Missing)
+		}
+		w.wantEqual()
+	})
+}
+
 // It is not alone any more when it has what its first peer owns.
 func TestADirectorInCompanyIsNotSyncedAlone(t *testing.T) {
 	w := newWorld(t, 1, 2)
