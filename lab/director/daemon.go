@@ -1,6 +1,7 @@
 package director
 
 import (
+	"context"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/lab/image"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire/frame"
@@ -88,6 +90,14 @@ func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 
 // adminSocket is where the daemon of a director takes orders.
 func (d *Director) adminSocket() string { return "/run/ssyncpd-" + d.Name + ".sock" }
+
+// PID returns the process.
+func (d *Daemon) PID() int { return d.command.Process.Pid }
+
+// Status asks the daemon how it is.
+func (d *Daemon) Status(ctx context.Context) (admin.Status, error) {
+	return admin.NewClient(d.director.adminSocket()).Status(ctx)
+}
 
 // Resync has the daemon ask all peers for what they own, as an operator would.
 func (d *Daemon) Resync(t testing.TB) {

@@ -76,11 +76,33 @@ func (d *Director) StartKeepalived(t testing.TB, host string, definitions map[st
 
 // Kill ends it and its children without a chance to say anything.
 func (k *Keepalived) Kill() {
-	select {
-	case <-k.ended:
-	default:
+	if k.Running() {
 		syscall.Kill(-k.command.Process.Pid, syscall.SIGKILL)
 		<-k.ended
+	}
+}
+
+// Running reports whether it does.
+func (k *Keepalived) Running() bool {
+	select {
+	case <-k.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Stop stops it in order: it gives its addresses away and removes its services.
+func (k *Keepalived) Stop(t testing.TB) {
+	t.Helper()
+	if err := k.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("%s: keepalived: %v", k.director.Name, err)
+	}
+	select {
+	case <-k.ended:
+	case <-time.After(stopLimit):
+		k.Kill()
+		t.Errorf("%s: keepalived did not stop within %v\n%s", k.director.Name, stopLimit, k.Log())
 	}
 }
 

@@ -34,7 +34,13 @@ const (
 // newPair makes one where nothing runs but the servers.
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{cluster: newQuietCluster(t, 2, 2), virtual: netip.MustParseAddrPort(clientsSee + ":" + pairPort)}
+	return newPairAmong(t, 2)
+}
+
+// newPairAmong makes one that has directors beside it.
+func newPairAmong(t *testing.T, directors int) *pair {
+	t.Helper()
+	p := &pair{cluster: newQuietCluster(t, directors, 2), virtual: netip.MustParseAddrPort(clientsSee + ":" + pairPort)}
 	serve(t, p.Topology, "tcp", p.virtual.Port())
 	for _, s := range p.Servers {
 		if err := s.IP("route replace default via " + serversRoute + "\n"); err != nil {

@@ -57,6 +57,18 @@ func (lab *Topology) RestoreSync(t testing.TB, d *director.Director) {
 	lab.plugged(t, d.Namespace, true, director.SyncLink)
 }
 
+// CutFront pulls only the cable to the clients.
+func (lab *Topology) CutFront(t testing.TB, d *director.Director) {
+	t.Helper()
+	lab.plugged(t, d.Namespace, false, director.FrontLink)
+}
+
+// RestoreFront undoes CutFront.
+func (lab *Topology) RestoreFront(t testing.TB, d *director.Director) {
+	t.Helper()
+	lab.plugged(t, d.Namespace, true, director.FrontLink)
+}
+
 func (lab *Topology) plugged(t testing.TB, node *netns.Namespace, up bool, links ...string) {
 	t.Helper()
 	for _, segment := range links {
