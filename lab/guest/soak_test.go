@@ -60,18 +60,18 @@ const (
 	soakStreams  = 40               // that go on from the beginning to the end
 	soakMore     = 2                // more of them, each time that all is well again
 	soakMost     = 120              // and no more than that
-	soakArrivals = 12               // others a second
+	soakArrivals = 6                // others a second
 	soakEvery    = 30 * time.Second // a sample
 	soakSlow     = 10 * time.Second // it is said what is not well yet
-	soakWithin   = 90 * time.Second // all is well again
+	soakWithin   = 3 * time.Minute  // all is well again
 	soakCalm     = 4 * time.Second  // at the most, until something else happens
 	soakLong     = 30 * time.Minute // a soak that has time to warm up
 	soakWarm     = 5 * time.Minute  // which takes that long,
 	soakWarmed   = 1 * time.Minute  // or that, where it has not
-	soakHeard    = 5 * time.Second  // ago, of a peer that is there
+	soakHeard    = 10 * time.Second // ago, of a peer that is there
 	soakTold     = time.Second      // what a busy guest takes to tell of a stream
-	soakAnswer   = 20 * time.Second // an exchange, while directors change
-	soakPause    = 100 * time.Millisecond
+	soakAnswer   = 40 * time.Second // an exchange, while directors change
+	soakPause    = 200 * time.Millisecond
 )
 
 func newSoak(t *testing.T, seed uint64) *soak {
@@ -121,6 +121,9 @@ func (s *soak) run(t *testing.T, limit time.Duration) {
 	s.settle(t, "the start")
 	s.crowd = settleDown(t, s.Client, s.virtual, s.random.Uint64())
 	defer s.crowd.close()
+	quit := make(chan struct{})
+	defer close(quit)
+	go s.unrest.pace(quit)
 	s.crowd.stay(t, soakStreams)
 	s.settle(t, "the first streams")
 
