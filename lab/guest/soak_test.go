@@ -57,17 +57,17 @@ const (
 	soakDirectors = 3
 	third         = 2 // the index of the one without keepalived
 
-	soakStreams  = 40               // that go on from the beginning to the end
-	soakMore     = 2                // more of them, each time that all is well again
-	soakMost     = 120              // and no more than that
+	soakStreams  = 60               // that go on from the beginning to the end
+	soakMore     = 1                // more of them, each time that all is well again
+	soakMost     = 100              // and no more than that
 	soakArrivals = 6                // others a second
 	soakEvery    = 30 * time.Second // a sample
 	soakSlow     = 10 * time.Second // it is said what is not well yet
 	soakWithin   = 3 * time.Minute  // all is well again
 	soakCalm     = 4 * time.Second  // at the most, until something else happens
 	soakLong     = 30 * time.Minute // a soak that has time to warm up
-	soakWarm     = 5 * time.Minute  // which takes that long,
-	soakWarmed   = 1 * time.Minute  // or that, where it has not
+	soakWarm     = 5 * time.Minute  // which a daemon then has when it is that old,
+	soakWarmed   = 1 * time.Minute  // or that, where there is not much time
 	soakHeard    = 10 * time.Second // ago, of a peer that is there
 	soakTold     = time.Second      // what a busy guest takes to tell of a stream
 	soakAnswer   = 40 * time.Second // an exchange, while directors change
