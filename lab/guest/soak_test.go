@@ -67,9 +67,9 @@ const (
 	soakCalm     = 4 * time.Second  // at the most, until something else happens
 	soakLong     = 30 * time.Minute // a soak that has time to warm up
 	soakWarm     = 5 * time.Minute  // which a daemon then has when it is that old,
-	soakWarmed   = 1 * time.Minute  // or that, where there is not much time
+	soakYoung    = 1 * time.Minute  // or that, where there is not much time
 	soakHeard    = 10 * time.Second // ago, of a peer that is there
-	soakTold     = time.Second      // what a busy guest takes to tell of a stream
+	soakTold     = 5 * time.Second  // what a busy guest takes to tell of a stream
 	soakAnswer   = 40 * time.Second // an exchange, while directors change
 	soakPause    = 200 * time.Millisecond
 )
@@ -158,11 +158,11 @@ func (s *soak) run(t *testing.T, limit time.Duration) {
 	for i, h := range happenings {
 		t.Logf("%4d times: %s", count[i], h.name)
 	}
-	warm := soakWarmed
+	warm, more := soakYoung, residentYoung
 	if limit >= soakLong {
-		warm = soakWarm
+		warm, more = soakWarm, residentMore
 	}
-	s.judge(t, warm)
+	s.judge(t, warm, more)
 }
 
 // happen lets something happen, and ends when all is well again.
