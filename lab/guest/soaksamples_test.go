@@ -54,6 +54,7 @@ func (s *soak) sample(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.samples = append(s.samples, now)
+	t.Logf("sample: %v", now)
 }
 
 // A tally remembers what a director had counted when it was asked last.
@@ -103,26 +104,34 @@ func (s *soak) count(t *testing.T) {
 // report prints the samples.
 func (s *soak) report(t *testing.T) {
 	t.Helper()
-	const mebi = 1 << 20
 	var b strings.Builder
 	b.WriteString("samples: connections of each director; resident memory of each daemon, and what of it is of no file; what the module has of slab caches; entries of IPVS in memory; what the kernel cannot reclaim\n")
 	fmt.Fprintf(&b, "%8s %20s %30s %16s %8s %9s  %s\n", "time", "connections", "resident MiB", "module", "entries", "kernel", "dropped since")
 	all := make(map[string]uint64)
 	for _, n := range s.samples {
-		fmt.Fprintf(&b, "%8v", n.at.Round(time.Second))
-		for _, c := range n.connections {
-			fmt.Fprintf(&b, " %6d", c)
-		}
-		for _, m := range n.memory {
-			fmt.Fprintf(&b, " %4.1f/%4.1f", float64(m.Resident)/mebi, float64(m.Anonymous)/mebi)
-		}
-		fmt.Fprintf(&b, " %3d %9d B  %8d %5.1f MiB  %s\n", n.module.Count, n.module.Bytes, n.entries.Count, float64(n.kernel)/mebi, reasons(n.drops))
+		fmt.Fprintln(&b, n)
 		for name, count := range n.drops {
 			all[name] += count
 		}
 	}
 	fmt.Fprintf(&b, "dropped in all: %s", reasons(all))
 	t.Log(b.String())
+}
+
+const mebi = 1 << 20
+
+// String is a line of the table.
+func (n sample) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%8v", n.at.Round(time.Second))
+	for _, c := range n.connections {
+		fmt.Fprintf(&b, " %6d", c)
+	}
+	for _, m := range n.memory {
+		fmt.Fprintf(&b, " %4.1f/%4.1f", float64(m.Resident)/mebi, float64(m.Anonymous)/mebi)
+	}
+	fmt.Fprintf(&b, " %3d %9d B  %8d %5.1f MiB  %s", n.module.Count, n.module.Bytes, n.entries.Count, float64(n.kernel)/mebi, reasons(n.drops))
+	return b.String()
 }
 
 func reasons(drops map[string]uint64) string {
@@ -139,7 +148,7 @@ const (
 	slabMore     = 5
 	// Go collects no garbage before there are 4 MiB, or two minutes are over:
 	// the heap of a daemon that is a minute old is not as large as it will be.
-	residentYoung = 25
+	residentYoung = 40
 	kernelMore    = 10
 )
 
