@@ -5,7 +5,8 @@
 local here = __DIR__ or debug.getinfo(1, "S").source:match("^@(.*)[/\\][^/\\]*$") or "."
 local seal = assert(loadfile(here .. "/ssyncp_seal.lua"))()
 
-local ssyncp = Proto("ssyncp", "IPVS connection synchronization")
+-- The name ssyncp is taken in Wireshark, by the protocol of mosh.
+local ssyncp = Proto("lvssyncp", "SSYNCP: IPVS connection synchronization")
 local ipProtocol = 114
 local headerSize, nonceSize, tagSize, bodyHeaderSize = 12, 24, 16, 28
 local tableRows, rangesMax, nameMax, countMax = 256, 64, 64, 50
@@ -18,7 +19,7 @@ ssyncp.prefs.key_files = Pref.string("Key files", "", "Files that ssyncpd keygen
 local fields, registered = {}, {}
 
 local function field(kind, abbreviation, ...)
-	local f = ProtoField[kind]("ssyncp." .. abbreviation, ...)
+	local f = ProtoField[kind]("lvssyncp." .. abbreviation, ...)
 	fields[abbreviation] = f
 	registered[#registered + 1] = f
 end
@@ -90,6 +91,7 @@ field("uint16", "version", "Version")
 field("uint16", "reserved", "Reserved", base.HEX)
 field("uint16", "checksum", "Checksum", base.HEX)
 field("uint8", "suite", "Suite", base.DEC, suites)
+field("uint8", "suite_reserved", "Reserved", base.HEX)
 field("uint16", "key_id", "Key ID", base.HEX)
 field("bytes", "nonce", "Nonce")
 field("bytes", "sealed", "Sealed body")
@@ -230,19 +232,19 @@ ssyncp.fields = registered
 
 local experts = {}
 
-local function expert(name, text, group, severity)
-	experts[name] = ProtoExpert.new("ssyncp.expert." .. name, text, group, severity)
+local function wrong(name, text, group, severity)
+	experts[name] = ProtoExpert.new("lvssyncp.expert." .. name, text, group, severity)
 end
 
-expert("truncated", "Truncated", expert_group_MALFORMED, expert_severity_ERROR)
-expert("malformed", "Malformed", expert_group_MALFORMED, expert_severity_ERROR)
-expert("version", "Unknown version", expert_group_PROTOCOL, expert_severity_WARN)
-expert("checksum", "Wrong checksum", expert_group_CHECKSUM, expert_severity_ERROR)
-expert("tag", "Does not open: forged, damaged, or another key of the same ID", expert_group_SECURITY, expert_severity_ERROR)
-expert("key", "No key with this ID", expert_group_DECRYPTION, expert_severity_NOTE)
-expert("key_file", "Not a key file", expert_group_DECRYPTION, expert_severity_WARN)
-expert("unknown", "Unknown here", expert_group_UNDECODED, expert_severity_NOTE)
-expert("refused", "Entry is refused", expert_group_PROTOCOL, expert_severity_WARN)
+wrong("truncated", "Truncated", expert.group.MALFORMED, expert.severity.ERROR)
+wrong("malformed", "Malformed", expert.group.MALFORMED, expert.severity.ERROR)
+wrong("version", "Unknown version", expert.group.PROTOCOL, expert.severity.WARN)
+wrong("checksum", "Wrong checksum", expert.group.CHECKSUM, expert.severity.ERROR)
+wrong("tag", "Does not open: forged, damaged, or another key of the same ID", expert.group.SECURITY, expert.severity.ERROR)
+wrong("key", "No key with this ID", expert.group.DECRYPTION, expert.severity.NOTE)
+wrong("key_file", "Not a key file", expert.group.DECRYPTION, expert.severity.WARN)
+wrong("unknown", "Unknown here", expert.group.UNDECODED, expert.severity.NOTE)
+wrong("refused", "Entry is refused", expert.group.PROTOCOL, expert.severity.WARN)
 ssyncp.experts = experts
 
 -- Fault is what ends the dissection of a part; everything else that is thrown is an
@@ -254,7 +256,11 @@ local function fault(name, text)
 end
 
 local function complain(tree, name, text)
-	tree:add_proto_expert_info(experts[name], text)
+	if text then
+		tree:add_proto_expert_info(experts[name], text)
+	else
+		tree:add_proto_expert_info(experts[name])
+	end
 end
 
 -- within runs what may fault, and says so in the tree.
@@ -312,6 +318,9 @@ function Reader:flags(tree, abbreviation, n, names, rows)
 	local value, range, item = self:number(tree, abbreviation, n, rows)
 	for _, name in ipairs(names) do
 		item:add(fields[name], range)
+	end
+	if rows then
+		rows[#rows][3] = names
 	end
 	return value, range
 end
@@ -474,7 +483,10 @@ end
 -- show adds what a row has to an entry that refers to it.
 local function show(tree, rows)
 	for _, row in ipairs(rows) do
-		tree:add(fields[row[1]], row[2]):set_generated()
+		local item = tree:add(fields[row[1]], row[2]):set_generated()
+		for _, name in ipairs(row[3] or {}) do
+			item:add(fields[name], row[2]):set_generated()
+		end
 	end
 end
 
@@ -795,6 +807,21 @@ local function nonzero(ok, what)
 	end
 end
 
+-- printable reports whether a text is UTF-8 without control characters.
+local function printable(text)
+	local at = 1
+	while at <= #text do
+		local a, b = text:byte(at, at + 1)
+		local n = a < 0x80 and 1 or a >= 0xc2 and a < 0xe0 and 2 or a >= 0xe0 and a < 0xf0 and 3 or a >= 0xf0 and a < 0xf5 and 4
+		if not n or a < 0x20 or a == 0x7f or a == 0xc2 and b and b < 0xa0 or not text:sub(at + 1, at + n - 1):match("^[\128-\191]*$") or
+			at + n - 1 > #text or a == 0xe0 and b < 0xa0 or a == 0xed and b >= 0xa0 or a == 0xf0 and b < 0x90 or a == 0xf4 and b >= 0x90 then
+			return false
+		end
+		at = at + n
+	end
+	return true
+end
+
 local function heartbeat(r, tree)
 	r:add(tree, "heartbeat.last", 8)
 	local state = r:number(tree, "heartbeat.state", 1)
@@ -808,6 +835,7 @@ local function heartbeat(r, tree)
 	if length > 0 then
 		local range = r:take(length, "name")
 		tree:add(fields["heartbeat.name"], range, range:string(ENC_UTF_8))
+		nonzero(printable(range:raw()), "Name")
 	end
 end
 
@@ -821,23 +849,24 @@ local function challenge(r, tree)
 	r:add(tree, "challenge", 16)
 end
 
-local function ranges(r, tree, prefix, size, least)
+-- ranges ascend from a number on, do not overlap, and do not reach over what size has.
+local function ranges(r, tree, prefix, size, least, behind)
 	local n = r:left() / (size + 4)
 	nonzero(n >= least and n <= rangesMax and n % 1 == 0, "The number of ranges")
-	local behind
 	for _ = 1, n do
 		local first = r:add(tree, prefix .. ".first", size)
 		local count = r:number(tree, prefix .. ".count", 4)
 		local from = size == 8 and first:uint64() or UInt64(first:uint())
 		nonzero(count ~= 0 and (size == 4 or not zero64(first)), "A range")
-		nonzero(not behind or from >= behind, "The order of ranges")
+		nonzero(from >= behind, "The order of ranges")
 		behind = from + UInt64(count)
+		nonzero(behind > from and (size == 8 or behind <= UInt64(0, 1)), "The end of a range")
 	end
 end
 
 local function nack(r, tree)
 	peer(r, tree)
-	ranges(r, tree, "nack", 8, 1)
+	ranges(r, tree, "nack", 8, 1, UInt64(1))
 end
 
 local function gone(r, tree)
@@ -870,8 +899,8 @@ end
 local function snapshotAck(r, tree)
 	peer(r, tree)
 	r:add(tree, "snapshot.request", 4)
-	r:add(tree, "snapshot.next", 4)
-	ranges(r, tree, "snapshot.missing", 4, 0)
+	local behind = r:number(tree, "snapshot.next", 4)
+	ranges(r, tree, "snapshot.missing", 4, 0, UInt64(behind))
 end
 
 local function probe(r, tree)
@@ -998,7 +1027,7 @@ local function sealedFrame(tvb, r, tree, id, idItem, info)
 		complain(tagItem, "tag")
 	else
 		info(("sealed with key %04x"):format(id))
-		complain(idItem, "key", ("No key with the ID %04x: set ssyncp.key_files"):format(id))
+		complain(idItem, "key", ("No key with the ID %04x: set lvssyncp.key_files"):format(id))
 	end
 end
 
@@ -1012,7 +1041,7 @@ local function version2(tvb, tree, info)
 	r:add(tree, "version", 2)
 	local checksum, _, checksumItem = r:number(tree, "checksum", 2)
 	local suite, _, suiteItem = r:number(tree, "suite", 1)
-	local reserved, _, reservedItem = r:number(tree, "block.reserved", 1)
+	local reserved, _, reservedItem = r:number(tree, "suite_reserved", 1)
 	if reserved ~= 0 then
 		complain(reservedItem, "malformed", "reserved, and not 0")
 	end

@@ -116,6 +116,7 @@ type overheard struct {
 	at      time.Time // by the kernel's clock
 	from    netip.Addr
 	to      netip.Addr
+	packet  []byte
 	payload []byte
 	body    block.Body
 	types   []block.Type
@@ -170,11 +171,13 @@ func (w *wiretap) run() {
 		if err != nil || n < 20 || buf[9] != wire.Protocol {
 			continue
 		}
+		packet := bytes.Clone(buf[:n])
 		o := overheard{
+			packet:  packet,
 			at:      stamp(control[:length]),
 			from:    netip.AddrFrom4([4]byte(buf[12:])),
 			to:      netip.AddrFrom4([4]byte(buf[16:])),
-			payload: bytes.Clone(buf[20:n]),
+			payload: packet[20:],
 		}
 		body, err := opener.Open(bytes.Clone(o.payload))
 		if err == nil {
