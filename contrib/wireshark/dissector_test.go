@@ -296,6 +296,8 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		p[at] ^= 1
 		return p
 	}
+	suite2 := sealClear(t, every(t))
+	suite2[8] = 2
 	tests := []struct {
 		name, expert string
 		message      []byte
@@ -306,12 +308,11 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		{"additional data", "tag", flip(seal(t, key, every(t)), 1)},
 		{"another key", "key", seal(t, other, every(t))},
 		{"another version", "version", []byte{0, 7, 0, 8, 0, 3, 0, 0}},
-		{"another suite", "version", flip(flip(sealClear(t, every(t)), 8), 8-1)},
+		{"another suite", "version", suite2},
 		{"cut off", "truncated", golden(t, "testdata/tcp.hex")[:20]},
 		{"no block", "malformed", seal(t, key, bodyOf(nil))},
 		{"empty body", "malformed", seal(t, key, nil)},
 	}
-	tests[6].message[8] = 2
 	var packets [][]byte
 	for _, test := range tests {
 		packets = append(packets, wiresharktest.IP(wire.Protocol, test.message))
@@ -319,6 +320,38 @@ func TestSaysWhatIsWrong(t *testing.T) {
 	for i, got := range wiresharktest.Dissect(t, packets, keyFile) {
 		if !slices.Contains(got.Experts(), tests[i].expert) {
 			t.Errorf("%s: got %v, want %s", tests[i].name, got.Experts(), tests[i].expert)
+		}
+	}
+}
+
+func TestReadsWhatIPv6Carries(t *testing.T) {
+	keyFile, key := newKey(t)
+	got := wiresharktest.Dissect(t, [][]byte{wiresharktest.IPv6(wire.Protocol, seal(t, key, every(t)))}, keyFile)
+	fields{"frame_number": {"1000"}, "key_file": {keyFile}}.compare(t, "", got[0])
+}
+
+func TestOpensWithAnyOfTheKeys(t *testing.T) {
+	first, firstKey := newKey(t)
+	second, secondKey := newKey(t)
+	packets := [][]byte{wiresharktest.IP(wire.Protocol, seal(t, firstKey, every(t))), wiresharktest.IP(wire.Protocol, seal(t, secondKey, every(t)))}
+	got := wiresharktest.Dissect(t, packets, first, second)
+	fields{"key_file": {first}}.compare(t, "", got[0])
+	fields{"key_file": {second}}.compare(t, "", got[1])
+}
+
+func TestSaysWhichKeyFileIsNone(t *testing.T) {
+	keyFile, key := newKey(t)
+	none := filepath.Join(t.TempDir(), "none")
+	if err := os.WriteFile(none, []byte("ssyncp-key-1:AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{none, filepath.Join(t.TempDir(), "absent")} {
+		got := wiresharktest.Dissect(t, [][]byte{wiresharktest.IP(wire.Protocol, seal(t, key, every(t)))}, file, keyFile)
+		if !slices.Contains(got[0].Experts(), "key_file") {
+			t.Errorf("%s: got %v, want key_file", file, got[0].Experts())
+		}
+		if opened := got[0][wiresharktest.Prefix+"key_file"]; !slices.Equal(opened, []string{keyFile}) {
+			t.Errorf("%s: opened with %q, want the other one", file, opened)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,6 +125,14 @@ func IP(protocol uint8, message []byte) []byte {
 	p := binary.BigEndian.AppendUint16([]byte{0x45, 0}, uint16(20+len(message)))
 	p = append(p, 0, 1, 0x40, 0, 255, protocol, 0, 0, 192, 0, 2, 1, 224, 0, 0, 81)
 	return append(p, message...)
+}
+
+// IPv6 puts an IPv6 header before a message.
+func IPv6(protocol uint8, message []byte) []byte {
+	p := binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(len(message)))
+	p = append(p, protocol, 255)
+	source, destination := netip.MustParseAddr("fe80::1").As16(), netip.MustParseAddr("ff12::81").As16()
+	return append(append(append(p, source[:]...), destination[:]...), message...)
 }
 
 // UDP puts a UDP header before a message, from and to the same port.
