@@ -57,6 +57,7 @@ type Director struct {
 	holdings holdings
 	news     news
 	observer observer
+	finder   finder
 	room     int       // of a body
 	pace     int       // that the node was told
 	checked  time.Time // the links
@@ -79,6 +80,7 @@ func New(cfg Config, parts Parts, s Settings, log *slog.Logger) (*Director, erro
 	d.network.director = d
 	d.holdings.director = d
 	d.observer.director = d
+	d.finder = finder{director: d, tables: parts.Tables}
 	for i, open := range parts.Links {
 		d.links = append(d.links, &way{index: i, open: open})
 	}
@@ -159,6 +161,7 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 	defer d.holdings.close()
+	d.finder.ctx = receiving
 	d.start(now)
 	defer func() { d.node.Close() }()
 	d.loop(ctx, receiving)
@@ -181,7 +184,7 @@ func (d *Director) start(now time.Time) {
 		JoinTimeout: d.cfg.JoinTimeout, MaxPPS: s.MaxPPS, RingBytes: d.cfg.RingBytes,
 		Counters: d.counters.Peering,
 	}, peering.Parts{
-		Network: &d.network, Sink: &d.holdings, Source: &d.holdings, Observer: &d.observer, Random: system{},
+		Network: &d.network, Sink: &d.holdings, Source: &d.holdings, Observer: &d.observer, Random: system{}, Finder: &d.finder,
 	}, now)
 	d.news.fit(d.node.Room())
 	d.log.Info("joining", "self", self, "name", d.cfg.Name, "suite", d.suite)

@@ -98,4 +98,6 @@ type Parts struct {
 	Links []func() (Link, error)
 	// Objects of every class.
 	Objects []func() (Objects, error)
+	// Tables are what peers may ask for objects of.
+	Tables []Table
 }

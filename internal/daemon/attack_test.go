@@ -61,6 +61,12 @@ func TestAttacksChangeNothing(t *testing.T) {
 		{"probe ACK", func(b []byte) ([]byte, error) {
 			return block.AppendProbeAck(b, &block.ProbeAck{Peer: self, Number: 1})
 		}, []string{"unproven_other"}},
+		{"query", func(b []byte) ([]byte, error) {
+			return block.AppendQuery(b, &block.Query{Peer: self, Query: 7, Class: block.ClassIPVS, Selector: make([]byte, 8)})
+		}, []string{"unproven_query"}},
+		{"answer", func(b []byte) ([]byte, error) {
+			return block.AppendAnswer(b, &block.Answer{Peer: self, Query: 7}, nil)
+		}, []string{"unproven_answer"}},
 	}
 
 	type attack struct {

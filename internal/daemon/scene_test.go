@@ -143,7 +143,7 @@ var (
 	bad     = []string{"cluster_refused", "receive_dropped", "peering_trouble", "cluster_trouble", "ipvs_entries_refused"}
 	answers = []string{
 		"peering applied_frames", "peering sent_again", "peering sent_chunks", "peering sent_gone", "peering sent_refusals",
-		"peering sent_nacks", "peering sent_requests", "peering sent_acks", "peering proofs", "peering announcements",
+		"peering sent_nacks", "peering sent_requests", "peering sent_acks", "peering proofs", "peering announcements", "peering sent_answers",
 	}
 )
 

@@ -166,6 +166,12 @@ func TestAnUnprovenPeerChangesNothing(t *testing.T) {
 		{"probe ACK", func(h *host, dst []byte) ([]byte, error) {
 			return block.AppendProbeAck(dst, &block.ProbeAck{Peer: self(h), Number: 1})
 		}, UnprovenOther},
+		{"query", func(h *host, dst []byte) ([]byte, error) {
+			return block.AppendQuery(dst, &block.Query{Peer: self(h), Query: 1, Class: block.ClassIPVS})
+		}, UnprovenQuery},
+		{"answer", func(h *host, dst []byte) ([]byte, error) {
+			return block.AppendAnswer(dst, &block.Answer{Peer: self(h), Query: 1}, nil)
+		}, UnprovenAnswer},
 		{"challenge to another start", func(h *host, dst []byte) ([]byte, error) {
 			return block.AppendChallenge(dst, &block.Challenge{Peer: block.Peer{Sender: h.id}})
 		}, ChallengeStale},
@@ -180,7 +186,7 @@ func TestAnUnprovenPeerChangesNothing(t *testing.T) {
 			w.truth[77] = 1
 			w.hosts[1].table[77] = row{1, w.now, false}
 			table, state, applied := h.state()
-			sent := [...]int{h.count(SentAgain), h.count(SentChunks), h.count(SentEchoes), h.count(SentGone), h.count(SentRefusals)}
+			sent := [...]int{h.count(SentAgain), h.count(SentChunks), h.count(SentEchoes), h.count(SentGone), h.count(SentRefusals), h.count(SentAnswers)}
 			for number := range uint64(20) {
 				w.inject(h, Origin{}, forged(1+number, func(dst []byte) []byte {
 					dst, err := tt.block(h, dst)
@@ -198,7 +204,7 @@ func TestAnUnprovenPeerChangesNothing(t *testing.T) {
 			if state != stateAfter || applied != appliedAfter || len(table) != len(after) || after[77] != table[77] {
 				t.Errorf("%v, %d applied, %d entries", stateAfter, appliedAfter-applied, len(after))
 			}
-			if now := [...]int{h.count(SentAgain), h.count(SentChunks), h.count(SentEchoes), h.count(SentGone), h.count(SentRefusals)}; now != sent {
+			if now := [...]int{h.count(SentAgain), h.count(SentChunks), h.count(SentEchoes), h.count(SentGone), h.count(SentRefusals), h.count(SentAnswers)}; now != sent {
 				t.Errorf("it was answered: %v, before %v", now, sent)
 			}
 			w.wantEqual()

@@ -23,7 +23,9 @@ func (idleHost) Event(Event)                             {}
 func newIdle(id uint32) *Node {
 	return New(Config{
 		Self: block.Peer{Sender: id, Start: block.StartID{byte(id)}}, Room: 1400, Classes: block.ClassesOf(block.ClassIPVS), MaxPPS: 1 << 30,
-	}, Parts{idleHost{}, idleHost{}, idleHost{}, idleHost{}, rand.NewPCG(1, uint64(id))}, epoch)
+	}, Parts{
+		Network: idleHost{}, Sink: idleHost{}, Source: idleHost{}, Observer: idleHost{}, Random: rand.NewPCG(1, uint64(id)),
+	}, epoch)
 }
 
 // provenPeer returns a node that takes frames of a peer from number 1 and

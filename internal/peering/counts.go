@@ -31,6 +31,9 @@ const (
 	SentAnnounced                // frames of them
 	SentProbes                   // of what links take
 	SentProbeAcks                //
+	SentQueries                  // for objects of peers
+	SentAnswers                  // to such QUERIES
+	Inspections                  // snapshots that are compared, not applied
 	counts
 )
 
@@ -67,6 +70,11 @@ const (
 	ServingFailed                   // snapshots: the peer fell silent, or reading failed
 	AnnouncingFailed                //
 	ProbesIgnored                   // PROBEs, more than are answered
+	UnprovenQuery                   // blocks of a peer whose freshness is not proven
+	UnprovenAnswer                  //
+	QueryStale                      // QUERIES to another start of ours
+	QueriesIgnored                  // more than are answered
+	AnswerUnasked                   // ANSWERS to no QUERY of ours, or that came twice
 	LinksNarrow                     // times that a link did not take what it claims
 	troubles
 )
@@ -83,13 +91,15 @@ var (
 		"sent_chunks_again", "sent_heartbeats", "sent_challenges", "sent_echoes", "sent_nacks", "sent_gone",
 		"sent_requests", "sent_acks", "sent_refusals", "suppressed_nacks", "proofs", "snapshots",
 		"snapshots_served", "announcements", "sent_announced", "sent_probes", "sent_probe_acks",
+		"sent_queries", "sent_answers", "inspections",
 	}
 	troubleNames = [troubles]string{
 		"own", "replayed", "peers_full", "unproven_advert", "unproven_nack", "unproven_gone", "unproven_request",
 		"unproven_chunk", "unproven_ack", "unproven_other", "challenge_stale", "echo_wrong", "unknown_block",
 		"unknown_class", "broken_entries", "twins", "lost_peers", "silent_links", "gaps_abandoned", "nack_unknown", "request_stale",
 		"chunk_unasked", "ack_unknown", "snapshots_failed", "snapshots_refused", "serving_failed",
-		"announcing_failed", "probes_ignored", "narrow_links",
+		"announcing_failed", "probes_ignored", "unproven_query", "unproven_answer", "query_stale", "queries_ignored",
+		"answer_unasked", "narrow_links",
 	}
 )
 

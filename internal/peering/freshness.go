@@ -98,6 +98,10 @@ func (n *Node) examineBlock(now time.Time, p *peer, b block.Block) {
 		trouble = UnprovenChunk
 	case block.TypeSnapshotAck:
 		trouble = UnprovenAck
+	case block.TypeQuery:
+		trouble = UnprovenQuery
+	case block.TypeAnswer:
+		trouble = UnprovenAnswer
 	}
 	n.counters.Troubles.Add(trouble, 1)
 }

@@ -24,6 +24,7 @@ func fuzzed(tb testing.TB) *host {
 		h.update(key)
 	}
 	h.node.Resync(w.now, w.hosts[1].id)
+	h.node.Inquire(block.ClassIPVS, make([]byte, 8), func(block.Peer, *block.Answer) {})
 	w.run(20 * time.Millisecond)
 	return h
 }
@@ -79,6 +80,9 @@ func checkBounds(t *testing.T, n *Node) {
 			t.Fatalf("%d chunks wanted, counted as %d", again, s.again)
 		}
 	}
+	if len(n.lookups) > maxLookups || len(n.inquiries) > maxInquiries {
+		t.Fatalf("%d lookups, %d inquiries", len(n.lookups), len(n.inquiries))
+	}
 	if n.room < MinRoom || n.room > n.cfg.Room || n.probe.tries > probePatience {
 		t.Fatalf("room for %d of %d, after %d tries", n.room, n.cfg.Room, n.probe.tries)
 	}
@@ -131,9 +135,16 @@ func FuzzBlocks(f *testing.F) {
 	echo := func(b []byte) ([]byte, error) { return block.AppendEcho(b, &block.Challenge{Peer: me}) }
 	probe := func(b []byte) ([]byte, error) { return block.AppendProbe(b, 100) }
 	probeAck := func(b []byte) ([]byte, error) { return block.AppendProbeAck(b, &block.ProbeAck{Peer: me, Number: 300}) }
+	query := func(b []byte) ([]byte, error) {
+		return block.AppendQuery(b, &block.Query{Peer: me, Query: 7, Class: block.ClassIPVS, Selector: make([]byte, 8)})
+	}
+	answer := func(b []byte) ([]byte, error) {
+		a, _ := advert(0)(nil)
+		return block.AppendAnswer(b, &block.Answer{Peer: me, Query: 7, Marks: make([]block.Marks, 1)}, a)
+	}
 	var all []byte
 	for _, b := range []func([]byte) ([]byte, error){
-		heartbeat, advert(501), advert(510), nack, request, ack, chunk, gone, challenge, echo, advert(1 << 60), probe, probeAck, heartbeat,
+		heartbeat, advert(501), advert(510), nack, request, ack, chunk, gone, challenge, echo, advert(1 << 60), probe, probeAck, query, answer, heartbeat,
 	} {
 		f.Add(step(0, 1, 1, b))
 		f.Add(step(2, 1, 1, b))
@@ -190,11 +201,14 @@ func complete(n *Node, body []byte) {
 			return
 		}
 		switch t := block.Type(p[0]); {
-		case t < block.TypeChallenge || t > block.TypeProbeAck || t == block.TypeGone || t == block.TypeProbe || size < block.HeadSize+20:
+		case t < block.TypeChallenge || t > block.TypeAnswer || t == block.TypeGone || t == block.TypeProbe || size < block.HeadSize+20:
 		case binary.BigEndian.Uint32(p[block.HeadSize:]) == n.cfg.Self.Sender:
 			copy(p[block.HeadSize+4:block.HeadSize+20], n.cfg.Self.Start[:])
 			if t == block.TypeSnapshotChunk && size >= block.HeadSize+24 {
 				binary.BigEndian.PutUint32(p[block.HeadSize+20:], n.transfer.request)
+			}
+			if t == block.TypeAnswer && size >= block.HeadSize+24 && len(n.inquiries) > 0 {
+				binary.BigEndian.PutUint32(p[block.HeadSize+20:], n.inquiries[0].query)
 			}
 			if t == block.TypeSnapshotAck && size >= block.HeadSize+24 {
 				binary.BigEndian.PutUint32(p[block.HeadSize+20:], n.donor.all[0].request)

@@ -20,7 +20,7 @@ func (n *Node) appendHeartbeat(body []byte) []byte {
 	for _, p := range n.peers.all {
 		if p.live() {
 			gaps += p.gaps.missing
-			if p.resync.wanted || p == n.transfer.donor {
+			if p.resync.wanted || p == n.transfer.donor && n.transfer.inspection == nil {
 				gaps++ // more than is known
 			}
 		}

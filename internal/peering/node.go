@@ -51,7 +51,9 @@ type Node struct {
 	resync    resync
 	announce  announce
 	probe     prober
-	turn      int // of the three kinds of repairs
+	lookups   []lookup   // of peers
+	inquiries []*Inquiry // of ours
+	turn      int        // of the three kinds of repairs
 	cloned    bool
 }
 
@@ -215,6 +217,11 @@ func (n *Node) take(now time.Time, p *peer, body *block.Body) {
 		case block.TypeProbeAck:
 			a, _ := b.ProbeAck()
 			n.takeProbeAck(now, p, &a)
+		case block.TypeQuery:
+			q, _ := b.Query()
+			n.takeQuery(now, p, &q)
+		case block.TypeAnswer:
+			n.takeAnswer(p, b)
 		default:
 			n.counters.Troubles.Add(UnknownBlock, 1)
 		}

@@ -86,7 +86,7 @@ func TestNewsThatWaitedIsOlder(t *testing.T) {
 // A name that may not be shown is not sent.
 func TestANameThatMayNotBeShownIsNone(t *testing.T) {
 	n := New(Config{Self: block.Peer{Sender: 1}, Name: "a\nb", Room: 1400, MaxPPS: 1},
-		Parts{idleHost{}, idleHost{}, idleHost{}, idleHost{}, nil}, epoch)
+		Parts{Network: idleHost{}, Sink: idleHost{}, Source: idleHost{}, Observer: idleHost{}}, epoch)
 	body := forged(1, n.appendHeartbeat)
 	parsed, err := block.Parse(body)
 	if err != nil {

@@ -61,7 +61,8 @@ type peer struct {
 	exchanged bool      // asked for what it owns while all joined
 	busy      time.Time // it refuses until then
 
-	probes limiter // answered
+	probes  limiter // answered
+	queries limiter // answered
 
 	resync resyncOf
 }

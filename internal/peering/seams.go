@@ -69,9 +69,11 @@ type Random interface {
 
 // Parts are what a node works with.
 type Parts struct {
-	Network  Network
-	Sink     Sink
-	Source   Source
+	Network Network
+	Sink    Sink
+	Source  Source
+
 	Observer Observer
 	Random   Random
+	Finder   Finder // nil: QUERIES cannot be answered
 }

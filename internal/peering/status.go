@@ -52,7 +52,7 @@ func (n *Node) Status() Status {
 			status.Links[i] = p.links[i].heard
 		}
 		s.Peers = append(s.Peers, status)
-		if p == n.transfer.donor {
+		if p == n.transfer.donor && n.transfer.inspection == nil {
 			s.Taking = &status
 		}
 	}

@@ -27,11 +27,14 @@ var (
 type transfer struct {
 	donor   *peer // nil: none
 	request uint32
+	classes block.Classes
 	owned   bool
 	entered time.Time
 	heard   time.Time // the last chunk
 	retry   time.Time // of the request
 	wait    time.Duration
+
+	inspection *Inspection // nil: it is applied
 
 	progress chunks
 	unacked  int       // chunks since the last ACK
@@ -91,21 +94,27 @@ func (c *chunks) missing(dst []block.ChunkRange) []block.ChunkRange {
 
 // ask begins to take a snapshot of a peer.
 func (n *Node) ask(now time.Time, p *peer, owned bool) {
-	request := uint32(n.Random.Uint64()) | 1 // not 0, which is none
-	n.transfer = transfer{donor: p, request: request, owned: owned, entered: now, heard: now, wait: requestRetryMin}
 	for _, q := range n.peers.all {
 		if q == p || !owned { // a snapshot of all has what others own, too
 			q.resync.wanted, q.resync.asked = false, q.resync.wanted
 		}
 	}
 	n.tell(SnapshotBegun, p)
+	n.request(now, p, transfer{classes: n.cfg.Classes, owned: owned})
+}
+
+// request begins a snapshot of this kind.
+func (n *Node) request(now time.Time, p *peer, t transfer) {
+	t.donor, t.request = p, uint32(n.Random.Uint64())|1 // not 0, which is none
+	t.entered, t.heard, t.wait = now, now, requestRetryMin
+	n.transfer = t
 	n.sendRequest(now)
 }
 
 func (n *Node) sendRequest(now time.Time) {
 	t := &n.transfer
 	body, _ := block.AppendSnapshotRequest(n.begin(), &block.SnapshotRequest{
-		Peer: t.donor.id, Request: t.request, Classes: n.cfg.Classes, Owned: t.owned,
+		Peer: t.donor.id, Request: t.request, Classes: t.classes, Owned: t.owned,
 	})
 	n.unicast(t.donor, body)
 	n.counters.Counts.Add(SentRequests, 1)
@@ -130,7 +139,9 @@ func (n *Node) takeChunk(now time.Time, p *peer, c *block.SnapshotChunk, body *b
 		return
 	}
 	if c.Refused {
-		n.counters.Troubles.Add(SnapshotsRefused, 1)
+		if t.inspection == nil {
+			n.counters.Troubles.Add(SnapshotsRefused, 1)
+		}
 		n.endTransfer(now, errRefused)
 		return
 	}
@@ -140,7 +151,11 @@ func (n *Node) takeChunk(now time.Time, p *peer, c *block.SnapshotChunk, body *b
 		return
 	}
 	t.heard = now
-	if isNew {
+	switch {
+	case !isNew:
+	case t.inspection != nil:
+		t.inspection.take(body.Blocks())
+	default:
 		n.apply(body, 0)
 	}
 	t.unacked++
@@ -177,7 +192,9 @@ func (n *Node) tickTransfer(now time.Time) {
 		return
 	}
 	if t.donor.lost || n.peers.index[t.donor.id] != t.donor || now.Sub(t.heard) >= donorTimeout {
-		n.counters.Troubles.Add(SnapshotsFailed, 1)
+		if t.inspection == nil {
+			n.counters.Troubles.Add(SnapshotsFailed, 1)
+		}
 		n.endTransfer(now, errSilent)
 		return
 	}
@@ -202,6 +219,10 @@ func (n *Node) tickTransfer(now time.Time) {
 func (n *Node) endTransfer(now time.Time, err error) {
 	t := n.transfer
 	n.transfer = transfer{}
+	if t.inspection != nil {
+		n.inspected(now, &t, err)
+		return
+	}
 	kind := SnapshotDone
 	if err != nil {
 		kind = SnapshotFailed

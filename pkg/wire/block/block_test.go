@@ -66,6 +66,21 @@ var goldenChunk = content{
 	},
 }
 
+// answer is an ANSWER, and the octets of its objects.
+type answer struct {
+	block.Answer
+	objects []byte
+}
+
+// raw returns the octets of blocks.
+func raw(blocks block.Blocks) (p []byte) {
+	for b := (block.Block{}); blocks.Next(&b); {
+		p = binary.BigEndian.AppendUint16(append(p, byte(b.Type), 0), uint16(len(b.Payload)))
+		p = append(p, b.Payload...)
+	}
+	return p
+}
+
 // read returns what a body says.
 func read(t testing.TB, body *block.Body) (c content) {
 	t.Helper()
@@ -107,6 +122,13 @@ func read(t testing.TB, body *block.Body) (c content) {
 			v = block.SnapshotAck{Peer: a.Peer, Request: a.Request, Next: a.Next}
 		case block.TypeProbeAck:
 			v = must(b.ProbeAck())
+		case block.TypeQuery:
+			v = must(b.Query())
+		case block.TypeAnswer:
+			a := must(b.Answer()).(block.Answer)
+			objects := raw(a.Objects)
+			a.Objects = block.Blocks{}
+			v = answer{a, objects}
 		default:
 			v = len(b.Payload)
 		}
@@ -151,6 +173,10 @@ func write(t testing.TB, h block.Header, c content) []byte {
 			body, err = block.AppendSnapshotAck(body, &v, c.missing)
 		case block.ProbeAck:
 			body, err = block.AppendProbeAck(body, &v)
+		case block.Query:
+			body, err = block.AppendQuery(body, &v)
+		case answer:
+			body, err = block.AppendAnswer(body, &v.Answer, v.objects)
 		case int:
 			if c.types[i] == block.TypeProbe {
 				body, err = block.AppendProbe(body, block.HeadSize+v)
@@ -433,6 +459,18 @@ func TestBuildersRefuseWhatParseWould(t *testing.T) {
 		"PROBE ACK of nothing": {func(p []byte) ([]byte, error) {
 			return block.AppendProbeAck(p, &block.ProbeAck{Peer: peer43})
 		}, block.ErrRange},
+		"QUERY to nobody":        {func(p []byte) ([]byte, error) { return block.AppendQuery(p, &block.Query{Query: 1}) }, block.ErrRange},
+		"QUERY without a number": {func(p []byte) ([]byte, error) { return block.AppendQuery(p, &block.Query{Peer: peer43}) }, block.ErrRange},
+		"QUERY, a long selector": {func(p []byte) ([]byte, error) {
+			return block.AppendQuery(p, &block.Query{Peer: peer43, Query: 1, Selector: make([]byte, block.MaxSelector+1)})
+		}, block.ErrLength},
+		"ANSWER to nobody": {func(p []byte) ([]byte, error) { return block.AppendAnswer(p, &block.Answer{Query: 1}, nil) }, block.ErrRange},
+		"ANSWER, too many": {func(p []byte) ([]byte, error) {
+			return block.AppendAnswer(p, &block.Answer{Peer: peer43, Query: 1, Marks: make([]block.Marks, block.MaxObjects+1)}, nil)
+		}, block.ErrRange},
+		"ANSWER of what is not there": {func(p []byte) ([]byte, error) {
+			return block.AppendAnswer(p, &block.Answer{Peer: peer43, Query: 1, Marks: make([]block.Marks, 1)}, nil)
+		}, block.ErrObjects},
 		"PROBE, short":    {func(p []byte) ([]byte, error) { return block.AppendProbe(p, 3) }, block.ErrShort},
 		"PROBE, too long": {func(p []byte) ([]byte, error) { return block.AppendProbe(p, 65540) }, block.ErrTooLong},
 		"ADVERT of nothing": {func(p []byte) ([]byte, error) {
@@ -502,14 +540,14 @@ func TestBlocksMayBeTakenAgain(t *testing.T) {
 
 func TestNamesAreThoseOfTheDocument(t *testing.T) {
 	var names []string
-	for typ := range block.Type(13) {
+	for typ := range block.Type(15) {
 		names = append(names, typ.String())
 	}
 	for s := range block.State(6) {
 		names = append(names, s.String())
 	}
 	want := "block type 0x0, ADVERT, HEARTBEAT, CHALLENGE, ECHO, NACK, GONE, SNAPSHOT REQUEST, SNAPSHOT CHUNK, SNAPSHOT ACK, PROBE, " +
-		"PROBE ACK, block type 0xc, state 0, joining, synced, synced (alone), degraded, state 5"
+		"PROBE ACK, QUERY, ANSWER, block type 0xe, state 0, joining, synced, synced (alone), degraded, state 5"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got %s", got)
 	}

@@ -30,6 +30,7 @@ var (
 	ErrName     = fmt.Errorf("%w: a name over 64 bytes, not UTF-8, or with control characters", ErrBlock)
 	ErrSequence = fmt.Errorf("%w: the ADVERT blocks do not have one sequence, or not that of a snapshot in a snapshot only", ErrBlock)
 	ErrChunks   = fmt.Errorf("%w: a second CHUNK", ErrBlock)
+	ErrObjects  = fmt.Errorf("%w: an ANSWER with something else than its ADVERT blocks, or not as many entries as it says", ErrBlock)
 )
 
 // ErrTooLong says that a block is not made: its length does not fit.

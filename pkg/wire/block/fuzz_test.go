@@ -24,6 +24,9 @@ func FuzzParse(f *testing.F) {
 			f.Add(bodyOf(append([]byte{byte(b.Type), 0}, b.Payload...)))
 		}
 	}
+	for _, b := range [][]byte{exampleQuery(f), exampleAnswer(f)} {
+		f.Add(bodyOf(append([]byte{b[0], 0}, b[block.HeadSize:]...)))
+	}
 	f.Add(bodyOf([]byte{0x80, 0}))
 	f.Add(bodyOf())
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -23,6 +23,8 @@ const (
 	TypeSnapshotAck     Type = 0x09
 	TypeProbe           Type = 0x0a
 	TypeProbeAck        Type = 0x0b
+	TypeQuery           Type = 0x0c
+	TypeAnswer          Type = 0x0d
 
 	// Mandatory is set in the type of a block that a receiver must know.
 	Mandatory Type = 0x80
@@ -40,10 +42,12 @@ var typeNames = [...]string{
 	TypeSnapshotAck:     "SNAPSHOT ACK",
 	TypeProbe:           "PROBE",
 	TypeProbeAck:        "PROBE ACK",
+	TypeQuery:           "QUERY",
+	TypeAnswer:          "ANSWER",
 }
 
 // Known reports whether this package knows the type.
-func (t Type) Known() bool { return t >= TypeAdvert && t <= TypeProbeAck }
+func (t Type) Known() bool { return t >= TypeAdvert && t <= TypeAnswer }
 
 // String returns the name in the protocol's document, or the number of an
 // unknown type.
@@ -85,6 +89,10 @@ func (b Block) check() (err error) {
 	case TypeProbe:
 	case TypeProbeAck:
 		_, err = b.ProbeAck()
+	case TypeQuery:
+		_, err = b.Query()
+	case TypeAnswer:
+		_, _, err = b.answer()
 	default:
 		if b.Type&Mandatory != 0 {
 			err = ErrUnknownBlock
