@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ssyncp/ssyncp/internal/inspect"
 )
 
 // ClientTimeout is how long a client waits for an answer.
@@ -22,8 +24,9 @@ const ClientTimeout = 5 * time.Second
 // found out for the answer, and keepalived waits for nobody.
 const roleTimeout = time.Second
 
-// maxAnswer is more than the status of 64 peers.
-const maxAnswer = 1 << 20
+// maxAnswer is more than the status of 64 peers, and than the connections that a
+// comparison names.
+const maxAnswer = 4 << 20
 
 // Client asks a running daemon.
 type Client struct {
@@ -34,7 +37,6 @@ type Client struct {
 // NewClient returns a client that connects when it asks.
 func NewClient(path string) *Client {
 	return &Client{path: path, http: http.Client{
-		Timeout: ClientTimeout,
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "unix", path)
@@ -63,8 +65,34 @@ func (c *Client) Role(ctx context.Context, instance, role string) error {
 	return c.ask(ctx, http.MethodPost, "/v1/role", RoleRequest{Instance: instance, Role: role}, &RoleRequest{})
 }
 
+// Explain asks where connections are.
+func (c *Client) Explain(ctx context.Context, r ExplainRequest) (e Explanation, err error) {
+	err = c.ask(ctx, http.MethodPost, "/v1/explain", r, &e)
+	return e, err
+}
+
+// Diff asks how the tables of the daemon and of a peer differ. It may take
+// minutes, as tables are read at the pace of snapshots.
+func (c *Client) Diff(ctx context.Context, peer string) (d Difference, err error) {
+	err = c.askWithin(ctx, longTimeout+ClientTimeout, http.MethodPost, "/v1/diff", DiffRequest{Peer: peer}, &d)
+	return d, err
+}
+
+// FlushCopies drops the copies of what others own.
+func (c *Client) FlushCopies(ctx context.Context) (f inspect.Flushed, err error) {
+	err = c.askWithin(ctx, longTimeout+ClientTimeout, http.MethodPost, "/v1/flush", FlushRequest{Copies: true}, &f)
+	return f, err
+}
+
 // ask sends a document, or nothing where it is nil, and reads the answer.
 func (c *Client) ask(ctx context.Context, method, resource string, document, answer any) error {
+	return c.askWithin(ctx, ClientTimeout, method, resource, document, answer)
+}
+
+// askWithin does that within a time.
+func (c *Client) askWithin(ctx context.Context, timeout time.Duration, method, resource string, document, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	var body bytes.Buffer
 	if document != nil {
 		if err := json.NewEncoder(&body).Encode(document); err != nil {

@@ -5,7 +5,7 @@ import "errors"
 // Why a request is refused.
 var (
 	ErrUser     = errors.New("another user than root and the daemon's")
-	ErrVersion1 = errors.New("version 1 of the protocol has no resync: only version 2 has it (wire.version = 2)")
+	ErrVersion1 = errors.New("version 1 of the protocol has no such thing: only version 2 has it (wire.version = 2)")
 	ErrRequest  = errors.New("not a request")
 	ErrUnknown  = errors.New("no such peer")
 	ErrSeveral  = errors.New("more than one peer")

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/counters"
+	"github.com/ssyncp/ssyncp/internal/inspect"
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/internal/unixsocket"
 	"github.com/ssyncp/ssyncp/internal/vrrp"
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
 // What a client may take of the daemon. The last of the times is less than what
@@ -35,6 +37,13 @@ type Director interface {
 	Resync(ctx context.Context, sender uint32) (asked int, err error)
 }
 
+// Connections are asked for where they are: *inspect.Inspector.
+type Connections interface {
+	Explain(ctx context.Context, s *block.Selector) (*inspect.Explanation, error)
+	Diff(ctx context.Context, peer block.Peer) (*inspect.Difference, error)
+	Flush(ctx context.Context) (*inspect.Flushed, error)
+}
+
 // Roles are those of VRRP instances: *vrrp.Follower.
 type Roles interface {
 	// Set returns at once.
@@ -48,7 +57,9 @@ type Parts struct {
 	Protocol int
 	SyncID   uint8
 	Director Director // nil with version 1
-	Roles    Roles
+	// Connections is nil with version 1.
+	Connections Connections
+	Roles       Roles
 	// Counters returns all groups, and those that ought to stay where they
 	// are.
 	Counters func() (all, troubles []counters.Group)
@@ -182,6 +193,9 @@ func (h *handlers) handler() http.Handler {
 	mux.HandleFunc("GET /v1/status", h.status)
 	mux.HandleFunc("POST /v1/resync", h.resync)
 	mux.HandleFunc("POST /v1/role", h.role)
+	mux.HandleFunc("POST /v1/explain", h.explain)
+	mux.HandleFunc("POST /v1/diff", h.diff)
+	mux.HandleFunc("POST /v1/flush", h.flush)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.counts.Add(Requests, 1)
 		if c := r.Context().Value(connectionKey{}).(*connection); c.refused != nil {
@@ -189,7 +203,18 @@ func (h *handlers) handler() http.Handler {
 			h.fail(w, c.refused)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+		timeout := answerTimeout
+		if long[r.URL.Path] {
+			timeout = longTimeout
+			// The server's limits are for what is answered at once.
+			control := http.NewResponseController(w)
+			end := time.Now().Add(longTimeout + writeTimeout)
+			if err := errors.Join(control.SetReadDeadline(end), control.SetWriteDeadline(end)); err != nil {
+				h.fail(w, err)
+				return
+			}
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		mux.ServeHTTP(w, r.WithContext(ctx))
 	})
@@ -303,6 +328,13 @@ var codes = []struct {
 	{ErrUnknown, http.StatusNotFound},
 	{ErrSeveral, http.StatusConflict},
 	{ErrNobody, http.StatusConflict},
+	{inspect.ErrBusy, http.StatusConflict},
+	{inspect.ErrTooMany, http.StatusConflict},
+	{peering.ErrBusy, http.StatusConflict},
+	{peering.ErrJoining, http.StatusConflict},
+	{peering.ErrNoPeer, http.StatusConflict},
+	{peering.ErrRefused, http.StatusConflict},
+	{peering.ErrPeer, http.StatusConflict},
 	{vrrp.ErrRole, http.StatusBadRequest},
 	{vrrp.ErrName, http.StatusBadRequest},
 	{vrrp.ErrInstances, http.StatusConflict},

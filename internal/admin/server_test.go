@@ -254,7 +254,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"a long body", all, post("/v1/resync", `{"peer": "`+strings.Repeat("n", 5000)+`"}`), http.StatusBadRequest, "too large"},
 		{"a long header", all, "GET /v1/status HTTP/1.0\r\nX: " + strings.Repeat("n", 10000) + "\r\n\r\n", http.StatusRequestHeaderFieldsTooLarge, ""},
 		{"resync that changes nothing", all, "GET /v1/resync HTTP/1.0\r\n\r\n", http.StatusMethodNotAllowed, ""},
-		{"another resource", all, "GET /v1/diff HTTP/1.0\r\n\r\n", http.StatusNotFound, ""},
+		{"another resource", all, "GET /v1/erase HTTP/1.0\r\n\r\n", http.StatusNotFound, ""},
 		{"a director that stopped", &director{err: cluster.ErrStopped}, "GET /v1/status HTTP/1.0\r\n\r\n", http.StatusServiceUnavailable, "the director does not run"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -110,6 +110,9 @@ func (d *Director) Check(s Settings) error {
 // on.
 func (d *Director) Set(s Settings) { d.settings.Store(&s) }
 
+// Period returns the time between two looks for news.
+func (d *Director) Period() time.Duration { return d.settings.Load().Period }
+
 // Counters returns the director's counters.
 func (d *Director) Counters() Counters { return d.counters }
 

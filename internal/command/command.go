@@ -26,6 +26,10 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+
+	// Those of diff are those of diff(1).
+	exitDiffers     = 1
+	exitNotCompared = 2
 )
 
 // invocation is what a command works with.
@@ -34,6 +38,9 @@ type invocation struct {
 	json           bool
 	argument       string // "" where there is none
 	instance       string // "" where there is none
+	virtual        string // "" where there is none
+	protocol       string // "" where there is none
+	copies         bool
 	version        string
 	journal        bool // reads stderr
 	stdout, stderr io.Writer
@@ -57,6 +64,9 @@ var commands = []command{
 	{"config", "show", "show all settings, and where each comes from", true, configure},
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
 	{"status", "", "show how the running daemon and its peers are", true, status},
+	{"explain", "client", "show where a client's connections are: here, and at each peer; by address and port, 10.0.0.1:5555 or [fd00::1]:5555", true, explain},
+	{"diff", "peer", "compare this director's connections with a peer's; exits with 0 where they are alike, 1 where not, 2 where that is not known", true, diff},
+	{"flush", "", "--copies: drop the connections here that other directors own", true, flush},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
 	{"role", "role", "tell the running daemon what a VRRP instance is: --instance NAME master, backup, fault, or stop", false, role},
 	{"dump", "", "show this director's connections, as the kernel module has them", true, dump},
@@ -71,7 +81,10 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	inv.flags.SortFlags = false
 	inv.flags.Usage = func() {}
 	config.Flags(inv.flags)
-	inv.flags.BoolVar(&inv.json, "json", false, "config, status, dump, stats: JSON instead of text")
+	inv.flags.BoolVar(&inv.json, "json", false, withJSON()+": JSON instead of text")
+	inv.flags.StringVar(&inv.virtual, "virtual", "", "explain: only connections to this virtual `service`, such as 192.0.2.80:80")
+	inv.flags.StringVar(&inv.protocol, "protocol", "", "explain: only connections of this `protocol`: tcp, udp, sctp or a number")
+	inv.flags.BoolVar(&inv.copies, "copies", false, "flush: copies, which is all that can be flushed")
 	inv.flags.StringVar(&inv.instance, "instance", "", "role: `name` of the vrrp_instance")
 	showVersion := inv.flags.Bool("version", false, "show the version and exit")
 
@@ -104,23 +117,50 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	case inv.flags.NArg() > limit:
 		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
-		return inv.misused("--json is for config, status, dump and stats")
+		return inv.misused("--json is for " + withJSON())
 	case inv.flags.Changed("instance") && chosen.name != "role":
 		return inv.misused("--instance is for role")
+	case (inv.flags.Changed("virtual") || inv.flags.Changed("protocol")) && chosen.name != "explain":
+		return inv.misused("--virtual and --protocol are for explain")
+	case inv.flags.Changed("copies") && chosen.name != "flush":
+		return inv.misused("--copies is for flush")
+	case chosen.name == "flush" && !inv.copies:
+		return inv.misused("flush takes --copies: what this director owns cannot be flushed")
+	case chosen.name == "explain" && inv.argument == "":
+		return inv.misused("explain takes a client's address and port, such as 10.0.0.1:5555")
+	case chosen.name == "diff" && inv.argument == "":
+		return inv.misused("diff takes a peer, by its name, its sender ID or its address")
 	case chosen.name == "role" && (inv.instance == "" || inv.argument == ""):
 		return inv.misused("role takes an instance and its role, such as --instance VI_1 master")
 	}
 	err = chosen.run(inv)
-	if errors.Is(err, errMisused) {
+	switch {
+	case errors.Is(err, errMisused):
 		return inv.misused(err.Error())
+	case errors.Is(err, errDiffers):
+		return exitDiffers
 	}
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "%sssyncpd: %s\n", inv.priority(slog.LevelError), strings.TrimSuffix(line, "\n"))
 		}
+		if chosen.name == "diff" {
+			return exitNotCompared
+		}
 		return exitFailed
 	}
 	return exitOK
+}
+
+// withJSON names the commands that know --json.
+func withJSON() string {
+	var names []string
+	for _, c := range commands {
+		if c.json {
+			names = append(names, c.name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 func (inv *invocation) misused(what string) int {

@@ -48,12 +48,13 @@ func TestMain(m *testing.M) {
 // request is a line of a child's standard input, answered by a line of
 // standard output.
 type request struct {
-	Queue int            // puts that many connections into the capture queue
-	Table int            // puts that many connections into the table
-	From  int            // the number of the first of them
-	Open  bool           // has those that are queued in the table, too, as they are in a kernel
-	Raise chardev.Events // makes events pending
-	Brief bool           // wants no list of what was written
+	Queue  int            // puts that many connections into the capture queue
+	Table  int            // puts that many connections into the table
+	From   int            // the number of the first of them
+	Open   bool           // has those that are queued in the table, too, as they are in a kernel
+	Raise  chardev.Events // makes events pending
+	Copies int            // adds that many copies to the table, from From on
+	Brief  bool           // wants no list of what was written
 }
 
 // answer is what was written to the device so far.
@@ -113,6 +114,14 @@ func serve(module *chardevtest.Module, in io.Reader, out io.Writer) {
 		}
 		if r.Table > 0 {
 			module.SetTable(conns(r.From, r.Table)...)
+		}
+		if r.Copies > 0 {
+			list := module.Table()
+			for _, c := range conns(r.From, r.Copies) {
+				c.Marks, c.Flags = ipvs.MarkKnown, ipvs.FlagSync
+				list = append(list, c)
+			}
+			module.SetTable(list...)
 		}
 		if r.Raise != 0 {
 			module.Raise(r.Raise)

@@ -33,4 +33,6 @@ type speaker interface {
 	// director is what people and VRRP may ask; nil where there is no such
 	// thing.
 	director() director
+	// connections are what people may ask for; nil where nobody can.
+	connections() admin.Connections
 }

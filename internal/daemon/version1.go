@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/engine"
@@ -87,3 +88,5 @@ func (v *version1) counters() (all, troubles []counters.Group) {
 }
 
 func (v *version1) director() director { return nil }
+
+func (v *version1) connections() admin.Connections { return nil }

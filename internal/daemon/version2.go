@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/conntrackclass"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/identity"
+	"github.com/ssyncp/ssyncp/internal/inspect"
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/internal/keyring"
@@ -23,6 +25,8 @@ type version2 struct {
 	cluster *cluster.Director
 	link    *transport.Counters
 	ipvs    *ipvsclass.Counters
+	table   *ipvsclass.Table
+	device  ipvsdevice.Opener
 	tracked *conntrackclass.Counters // nil: not carried
 	daemon  *daemon
 
@@ -40,12 +44,16 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 		return nil, err
 	}
 	v := &version2{link: transport.NewCounters(), ipvs: ipvsclass.NewCounters(), daemon: d}
+	v.device = open
+	if v.table, err = ipvsclass.NewTable(open, filter(cfg.Filter)); err != nil {
+		return nil, err
+	}
 	if link, ok := cfg.Version1Link(); ok && cfg.Wire.Dual(time.Now()) {
 		share := ipvsdevice.NewShare(open)
 		open = share.First
 		v.old, v.until = newVersion1(d, cfg, link, share.Second, true), cfg.Wire.DualUntil
 	}
-	parts := cluster.Parts{Objects: []func() (cluster.Objects, error){
+	parts := cluster.Parts{Tables: []cluster.Table{v.table}, Objects: []func() (cluster.Objects, error){
 		func() (cluster.Objects, error) {
 			objects, err := ipvsclass.Open(ipvsclass.Options{Device: open, Filter: filter(cfg.Filter), Counters: v.ipvs})
 			if err != nil {
@@ -199,3 +207,7 @@ func (v *version2) counters() (all, troubles []counters.Group) {
 }
 
 func (v *version2) director() director { return v.cluster }
+
+func (v *version2) connections() admin.Connections {
+	return inspect.New(inspect.Parts{Director: v.cluster, Table: v.table, Device: v.device, Period: v.cluster.Period})
+}

@@ -112,13 +112,14 @@ func (t *Table) Find(ctx context.Context, selector []byte, room int) (f peering.
 }
 
 func marksOf(c *ipvs.Conn) (m block.Marks) {
-	for _, k := range []struct {
-		here ipvs.Marks
-		told block.Marks
-	}{{ipvs.MarkLocal, block.MarkOwned}, {ipvs.MarkKnown, block.MarkTold}, {ipvs.MarkBound, block.MarkBound}} {
-		if c.Marks&k.here != 0 {
-			m |= k.told
-		}
+	if c.Owned() {
+		m |= block.MarkOwned
+	}
+	if c.Marks&ipvs.MarkKnown != 0 {
+		m |= block.MarkTold
+	}
+	if c.Marks&ipvs.MarkBound != 0 {
+		m |= block.MarkBound
 	}
 	return m
 }

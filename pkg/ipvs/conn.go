@@ -89,3 +89,10 @@ func (c *Conn) Clone() Conn {
 	clone.PEData = bytes.Clone(c.PEData)
 	return clone
 }
+
+// Owned reports whether the director that has these marks and flags speaks for
+// the connection: it saw packets of it, or it made it, and nobody has spoken of
+// it yet. What is not owned is a copy.
+func (c *Conn) Owned() bool {
+	return c.Marks&MarkLocal != 0 || c.Flags&FlagSync == 0 && c.Marks&MarkKnown == 0
+}
