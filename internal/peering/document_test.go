@@ -61,6 +61,8 @@ func TestConstantsOfTheProtocolDocument(t *testing.T) {
 		"probe grain":        probeGrain,
 		"probe answers":      fmt.Sprintf("%d in %v", probeAnswers, probeAnswersEvery),
 		"least body":         MinRoom,
+		"queries":            fmt.Sprintf("%d in %v", queriesAnswered, queryInterval),
+		"lookups":            maxLookups,
 	} {
 		if want := fmt.Sprint(value); found[name] != want {
 			t.Errorf("%s is %q in the document, %q here", name, found[name], want)

@@ -2,6 +2,8 @@ package director
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -105,6 +107,24 @@ func (d *Daemon) Resync(t testing.TB) {
 	if _, err := d.director.Run(image.Daemon, "resync", "--admin-socket", d.director.adminSocket()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Operator runs a command of ssyncpd, as an operator would, reads its answer from
+// JSON, and returns its exit code.
+func (d *Daemon) Operator(t testing.TB, answer any, args ...string) int {
+	t.Helper()
+	argv := append([]string{image.Daemon, "--json", "--admin-socket", d.director.adminSocket()}, args...)
+	out, err := d.director.Run(argv...)
+	code := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if parsed := json.Unmarshal([]byte(out), answer); parsed != nil {
+		t.Fatalf("%s: %v: %v, %v: %s", d.director.Name, args, parsed, err, out)
+	}
+	return code
 }
 
 // Text returns the configuration file.
