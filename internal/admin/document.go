@@ -21,6 +21,7 @@ type Status struct {
 	SyncID   uint8  `json:"sync_id"`
 
 	Roles []InstanceRole `json:"vrrp_roles"` // by instance, as they were told
+	Rates *Rates         `json:"rates"`      // null in the first second
 
 	*Membership // what only version 2 has: absent with version 1
 

@@ -106,7 +106,7 @@ func serve(t *testing.T, path string, d admin.Director) (server *admin.Server, s
 	ended := make(chan error, 1)
 	go func() {
 		ended <- server.Serve(ctx, admin.Parts{
-			Version: "1.2.3", Protocol: 2, SyncID: 7, Director: d, Counters: groups,
+			Version: "1.2.3", Protocol: 2, SyncID: 7, Director: d, Counters: groups, Traffic: func() admin.Traffic { return admin.Traffic{} },
 			Roles: vrrp.NewFollower(nil, vrrp.NewCounters(), slog.New(slog.DiscardHandler)),
 			Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})

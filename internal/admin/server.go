@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/counters"
@@ -60,6 +61,8 @@ type Parts struct {
 	// Connections is nil with version 1.
 	Connections Connections
 	Roles       Roles
+	// Traffic counts what goes over the links.
+	Traffic func() Traffic
 	// Counters returns all groups, and those that ought to stay where they
 	// are.
 	Counters func() (all, troubles []counters.Group)
@@ -146,7 +149,12 @@ func (s *Server) Close() {
 // Serve answers until ctx is done, and removes the socket.
 func (s *Server) Serve(ctx context.Context, parts Parts) error {
 	defer s.Close()
-	h := &handlers{Parts: parts, counts: s.counts, refused: s.refused}
+	h := &handlers{Parts: parts, counts: s.counts, refused: s.refused, meter: meter{read: parts.Traffic}}
+	var metering sync.WaitGroup
+	metered, stop := context.WithCancel(ctx)
+	metering.Go(func() { h.meter.run(metered) })
+	defer metering.Wait()
+	defer stop()
 	server := &http.Server{
 		Handler:           h.handler(),
 		ReadHeaderTimeout: readTimeout,
@@ -186,6 +194,7 @@ type handlers struct {
 	Parts
 	counts  *counters.Set[Count]
 	refused *counters.Set[Refusal]
+	meter   meter
 }
 
 func (h *handlers) handler() http.Handler {
@@ -226,7 +235,8 @@ func (h *handlers) status(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	s.Roles = roles(h.Roles.Instances(), time.Now())
+	now := time.Now()
+	s.Roles, s.Rates = roles(h.Roles.Instances(), now), h.meter.rates(now)
 	answer(w, http.StatusOK, s)
 }
 

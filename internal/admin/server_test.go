@@ -93,7 +93,7 @@ func TestStatusDocument(t *testing.T) {
 			"link": 2, "proven": true, "lost": false, "twin": false, "state": "synced", "entries": 20000, "last_sequence": 99,
 			"missing": 3, "missed": 9, "repaired": 6, "resync": true, "links": [{"link": 1}, {"link": 2}]
 		}],
-		"vrrp_roles": [],
+		"vrrp_roles": [], "rates": null,
 		"counters": {"good": {"apples": 3, "pears": 0}, "bad": {"apples": 0, "pears": 7}},
 		"troubles": ["bad"]
 	}`
@@ -125,7 +125,7 @@ func TestStatusOfVersion1HasCountersAlone(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"version", "protocol_version", "sync_id", "vrrp_roles", "counters", "troubles"} {
+	for _, key := range []string{"version", "protocol_version", "sync_id", "vrrp_roles", "rates", "counters", "troubles"} {
 		if _, ok := got[key]; !ok {
 			t.Errorf("no %s", key)
 		}

@@ -62,6 +62,7 @@ func serve(t *testing.T, d admin.Director, drops int) string {
 	go func() {
 		ended <- server.Serve(ctx, admin.Parts{
 			Version: "1.2.3", Protocol: protocol, SyncID: 7, Director: d, Roles: vrrp.NewFollower(nil, vrrp.NewCounters(), slog.New(slog.DiscardHandler)),
+			Traffic: func() admin.Traffic { return admin.Traffic{} },
 			Counters: func() (all, troubles []counters.Group) {
 				return []counters.Group{sent, dropped, refused}, []counters.Group{dropped, refused}
 			},

@@ -23,10 +23,12 @@ func appendStatus(dst []byte, s *admin.Status) []byte {
 	out := bytes.NewBuffer(dst)
 	if s.Membership != nil {
 		writeState(out, s)
+		writeRates(out, s.Rates)
 		writePeers(out, s.Peers)
 	} else {
 		fmt.Fprintf(out, "running: version %d of the protocol knows neither states nor peers\n", s.Protocol)
 		fmt.Fprintf(out, "sync ID %d, ssyncpd %s\n", s.SyncID, s.Version)
+		writeRates(out, s.Rates)
 	}
 	writeRoles(out, s.Roles)
 	writeTroubles(out, s)
@@ -51,6 +53,41 @@ func writeState(out *bytes.Buffer, s *admin.Status) {
 		fmt.Fprintf(out, ", serves %s", plural(s.Serving, "snapshot"))
 	}
 	fmt.Fprintln(out)
+	if s.State == "joining" {
+		writeWaiting(out, s)
+	}
+}
+
+// writeWaiting says what joining waits for, where that can be told.
+func writeWaiting(out *bytes.Buffer, s *admin.Status) {
+	there, missing := 0, 0
+	for _, p := range s.Peers {
+		if p.Proven && !p.Lost {
+			there++
+			missing += p.Missing
+		}
+	}
+	switch {
+	case there == 0:
+		fmt.Fprintln(out, "waits for a peer, for wire.join_timeout")
+	case s.Taking == nil && missing > 0:
+		fmt.Fprintf(out, "waits for %s that are missing\n", plural(missing, "advert"))
+	case s.Taking == nil:
+		fmt.Fprintln(out, "waits for a peer that can give a snapshot")
+	}
+}
+
+// writeRates says what goes over the links.
+func writeRates(out *bytes.Buffer, r *admin.Rates) {
+	if r == nil {
+		return
+	}
+	for _, way := range []struct {
+		name string
+		rate admin.FlowRate
+	}{{"in ", r.In}, {"out", r.Out}} {
+		fmt.Fprintf(out, "%s  %.0f entries, %.0f frames, %.0f bytes a second\n", way.name, way.rate.Entries, way.rate.Frames, way.rate.Bytes)
+	}
 }
 
 func writePeers(out *bytes.Buffer, peers []admin.Peer) {
@@ -60,16 +97,24 @@ func writePeers(out *bytes.Buffer, peers []admin.Peer) {
 	}
 	fmt.Fprintln(out)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PEER\tNAME\tADDRESS\tSTATE\tHEARD\tENTRIES\tSEQUENCE\tMISSING\tLINKS")
+	fmt.Fprintln(table, "PEER\tNAME\tADDRESS\tSTATE\tHEARD\tENTRIES\tSEQUENCE\tMISSING\tLAG\tMISSED\tREPAIRED\tLINKS")
 	for _, p := range peers {
 		name := p.Name
 		if name == "" {
 			name = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", p.SenderID, name, p.Address, condition(p), ago(p.Heard),
-			p.Entries, p.Sequence, p.Missing, links(p))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%d\t%d\t%s\n", p.SenderID, name, p.Address, condition(p), ago(p.Heard),
+			p.Entries, p.Sequence, p.Missing, lag(p), p.Missed, p.Repaired, links(p))
 	}
 	table.Flush()
+}
+
+// lag is how long the advert is missing that is missing longest.
+func lag(p admin.Peer) string {
+	if p.Missing == 0 {
+		return "-"
+	}
+	return ago(p.Lag)
 }
 
 // condition is a peer's state and what there is to say about it.

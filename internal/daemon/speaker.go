@@ -30,6 +30,8 @@ type speaker interface {
 	// counters returns all groups, and those that ought to stay where they
 	// are.
 	counters() (all, troubles []counters.Group)
+	// traffic counts what goes over the links.
+	traffic() admin.Traffic
 	// director is what people and VRRP may ask; nil where there is no such
 	// thing.
 	director() director

@@ -87,6 +87,19 @@ func (v *version1) counters() (all, troubles []counters.Group) {
 		[]counters.Group{e.Troubles, v.link.Dropped, v.ipvs.Skipped, v.ipvs.Refused}
 }
 
+func (v *version1) traffic() (t admin.Traffic) {
+	e := v.engine.Counters()
+	t.In = admin.Flow{
+		Entries: v.ipvs.Counts.Value(ipvssync.Decoded),
+		Frames:  v.link.Received.Value(transport.ReceivedDatagrams), Bytes: v.link.Received.Value(transport.ReceivedBytes),
+	}
+	t.Out = admin.Flow{
+		Entries: v.ipvs.Counts.Value(ipvssync.Encoded),
+		Frames:  e.Counts.Value(engine.SentAdverts), Bytes: e.Counts.Value(engine.SentBytes),
+	}
+	return t
+}
+
 func (v *version1) director() director { return nil }
 
 func (v *version1) connections() admin.Connections { return nil }

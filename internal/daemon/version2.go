@@ -206,6 +206,27 @@ func (v *version2) counters() (all, troubles []counters.Group) {
 	return all, troubles
 }
 
+func (v *version2) traffic() (t admin.Traffic) {
+	c := v.cluster.Counters()
+	t.In = admin.Flow{
+		Entries: v.ipvs.Counts.Value(ipvsclass.Decoded),
+		Frames:  v.link.Received.Value(transport.ReceivedDatagrams), Bytes: v.link.Received.Value(transport.ReceivedBytes),
+	}
+	t.Out = admin.Flow{
+		Entries: v.ipvs.Counts.Value(ipvsclass.Encoded),
+		Frames:  c.Counts.Value(cluster.SentFrames), Bytes: c.Counts.Value(cluster.SentBytes),
+	}
+	if v.tracked != nil {
+		t.In.Entries += v.tracked.Counts.Value(conntrackclass.Decoded)
+		t.Out.Entries += v.tracked.Counts.Value(conntrackclass.Encoded)
+	}
+	if v.old != nil {
+		old := v.old.traffic()
+		t.In, t.Out = t.In.And(old.In), t.Out.And(old.Out)
+	}
+	return t
+}
+
 func (v *version2) director() director { return v.cluster }
 
 func (v *version2) connections() admin.Connections {
