@@ -64,6 +64,7 @@ var commands = []command{
 	{"config", "show", "show all settings, and where each comes from", true, configure},
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
 	{"status", "", "show how the running daemon and its peers are", true, status},
+	{"top", "", "show the same every second, until q is pressed", false, top},
 	{"explain", "client", "show where a client's connections are: here, and at each peer; by address and port, 10.0.0.1:5555 or [fd00::1]:5555", true, explain},
 	{"diff", "peer", "compare this director's connections with a peer's; exits with 0 where they are alike, 1 where not, 2 where that is not known", true, diff},
 	{"flush", "", "--copies: drop the connections here that other directors own", true, flush},
