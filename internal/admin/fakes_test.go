@@ -25,6 +25,11 @@ type director struct {
 	err    error
 	hangs  bool          // until it is not asked any more
 	asked  atomic.Uint32 // the sender ID of the last resync, one more
+
+	// What it was asked about connections, see connections_test.go.
+	selector block.Selector
+	compared block.Peer
+	flushed  int
 }
 
 func (d *director) Status(ctx context.Context) (peering.Status, error) {
@@ -103,10 +108,11 @@ func serve(t *testing.T, path string, d admin.Director) (server *admin.Server, s
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	connections, _ := d.(admin.Connections)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- server.Serve(ctx, admin.Parts{
-			Version: "1.2.3", Protocol: 2, SyncID: 7, Director: d, Counters: groups, Traffic: func() admin.Traffic { return admin.Traffic{} },
+			Version: "1.2.3", Protocol: 2, SyncID: 7, Director: d, Connections: connections, Counters: groups, Traffic: func() admin.Traffic { return admin.Traffic{} },
 			Roles: vrrp.NewFollower(nil, vrrp.NewCounters(), slog.New(slog.DiscardHandler)),
 			Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})

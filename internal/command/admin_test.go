@@ -57,11 +57,12 @@ func serve(t *testing.T, d admin.Director, drops int) string {
 	if d == nil {
 		protocol = 1
 	}
+	connections, _ := d.(admin.Connections)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- server.Serve(ctx, admin.Parts{
-			Version: "1.2.3", Protocol: protocol, SyncID: 7, Director: d, Roles: vrrp.NewFollower(nil, vrrp.NewCounters(), slog.New(slog.DiscardHandler)),
+			Version: "1.2.3", Protocol: protocol, SyncID: 7, Director: d, Connections: connections, Roles: vrrp.NewFollower(nil, vrrp.NewCounters(), slog.New(slog.DiscardHandler)),
 			Traffic: func() admin.Traffic { return admin.Traffic{} },
 			Counters: func() (all, troubles []counters.Group) {
 				return []counters.Group{sent, dropped, refused}, []counters.Group{dropped, refused}
