@@ -327,7 +327,7 @@ func testSettings() Settings { return Settings{Period: testPeriod, MaxPPS: 10000
 func start(t *testing.T, number int, k *kernel, s Settings, lans ...*lan) *host {
 	t.Helper()
 	h := &host{kernel: k, log: new(bytes.Buffer)}
-	parts := Parts{Objects: []func() (Objects, error){k.open}}
+	parts := Parts{Objects: []func() (Objects, error){k.open}, Tables: []Table{fakeTable{k}}}
 	for i, l := range lans {
 		parts.Links = append(parts.Links, func() (Link, error) {
 			link := l.join(fmt.Sprintf("10.0.%d.%d", i, number))

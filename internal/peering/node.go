@@ -86,8 +86,13 @@ func New(cfg Config, parts Parts, now time.Time) *Node {
 	return n
 }
 
-// Close ends the walks that are under way. The node is not to be used again.
+// Close ends the walks that are under way, and an inspection. The node is not to
+// be used again.
 func (n *Node) Close() {
+	if t := n.transfer; t.inspection != nil {
+		n.transfer = transfer{}
+		t.inspection.done(ErrPeer)
+	}
 	for i := range n.donor.all {
 		n.endServing(&n.donor.all[i])
 	}
