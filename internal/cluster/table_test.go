@@ -19,7 +19,7 @@ var errNoSelector = errors.New("no key of 4 bytes")
 
 func (f fakeTable) Class() block.Class { return testClass }
 
-func (f fakeTable) Find(_ context.Context, selector []byte, room int) (found peering.Findings, err error) {
+func (f fakeTable) Find(ctx context.Context, selector []byte, room int) (found peering.Findings, err error) {
 	if len(selector) != 4 {
 		return found, errNoSelector
 	}
@@ -35,8 +35,11 @@ func (f fakeTable) Find(_ context.Context, selector []byte, room int) (found pee
 			found.Marks, found.Objects = []block.Marks{m}, appendEntries(nil, [][2]uint32{{key, value}})
 		}
 	})
-	time.Sleep(slow)
-	return found, nil
+	select {
+	case <-time.After(slow):
+	case <-ctx.Done():
+	}
+	return found, ctx.Err()
 }
 
 func keyed(key uint32) []byte { return binary.BigEndian.AppendUint32(nil, key) }

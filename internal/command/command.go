@@ -41,6 +41,7 @@ type invocation struct {
 	virtual        string // "" where there is none
 	protocol       string // "" where there is none
 	copies         bool
+	class          string // of objects
 	version        string
 	journal        bool // reads stderr
 	stdout, stderr io.Writer
@@ -53,6 +54,12 @@ type command struct {
 	json     bool // knows --json
 	run      func(*invocation) error
 }
+
+// Classes of what is dumped.
+const (
+	classIPVS      = "ipvs"
+	classConntrack = "conntrack"
+)
 
 // errMisused says that a command does not know its argument.
 var errMisused = errors.New("not a command")
@@ -70,7 +77,7 @@ var commands = []command{
 	{"flush", "", "--copies: drop the connections here that other directors own", true, flush},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
 	{"role", "role", "tell the running daemon what a VRRP instance is: --instance NAME master, backup, fault, or stop", false, role},
-	{"dump", "", "show this director's connections, as the kernel module has them", true, dump},
+	{"dump", "", "show this director's connections, as the kernel module has them, or with --class conntrack those of netfilter", true, dump},
 	{"stats", "", "show the kernel module's counters", true, stats},
 }
 
@@ -87,6 +94,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	inv.flags.StringVar(&inv.protocol, "protocol", "", "explain: only connections of this `protocol`: tcp, udp, sctp or a number")
 	inv.flags.BoolVar(&inv.copies, "copies", false, "flush: copies, which is all that can be flushed")
 	inv.flags.StringVar(&inv.instance, "instance", "", "role: `name` of the vrrp_instance")
+	inv.flags.StringVar(&inv.class, "class", classIPVS, "dump: `class` of what is shown: ipvs or conntrack")
 	showVersion := inv.flags.Bool("version", false, "show the version and exit")
 
 	err := inv.flags.Parse(args)
@@ -125,6 +133,10 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return inv.misused("--virtual and --protocol are for explain")
 	case inv.flags.Changed("copies") && chosen.name != "flush":
 		return inv.misused("--copies is for flush")
+	case inv.flags.Changed("class") && chosen.name != "dump":
+		return inv.misused("--class is for dump")
+	case inv.class != classIPVS && inv.class != classConntrack:
+		return inv.misused(fmt.Sprintf("--class is %s or %s, not %q", classIPVS, classConntrack, inv.class))
 	case chosen.name == "flush" && !inv.copies:
 		return inv.misused("flush takes --copies: what this director owns cannot be flushed")
 	case chosen.name == "explain" && inv.argument == "":

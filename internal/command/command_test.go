@@ -40,6 +40,8 @@ func TestCommands(t *testing.T) {
 		{"dump without a module", "dump --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
 		{"stats without a module", "stats --json --config " + valid, 1, "", "is the kernel module loaded? (modprobe ssyncp)"},
 		{"dump of what is no device", "dump --device-path " + valid, 1, "", "not the device of the ssyncp kernel module"},
+		{"dump of a class that there is not", "dump --class arp", 2, "", `--class is ipvs or conntrack, not "arp"`},
+		{"a class of something else", "stats --class conntrack", 2, "", "--class is for dump"},
 		{"argument too many for one that takes one", "keygen a b", 2, "", `keygen takes one argument: "b"`},
 		{"unknown command", "frob", 2, "", `unknown command "frob"`},
 		{"argument too many", "check-config now", 2, "", `check-config takes no argument: "now"`},

@@ -5,13 +5,24 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 
 	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/conntrackclass"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
-// dump shows the connection table, a line each: as text, or as one JSON object.
+// shown is what dump shows, in either form.
+type shown interface {
+	json.Marshaler
+	AppendTo([]byte) []byte
+}
+
+// dump shows a table, a line each: as text, or as one JSON object.
 func dump(inv *invocation) error {
+	if inv.class == classConntrack {
+		return show(inv, conntrackclass.All(context.Background(), ""))
+	}
 	device, err := open(inv)
 	if err != nil {
 		return err
@@ -20,21 +31,26 @@ func dump(inv *invocation) error {
 	if err := device.Attach(chardev.AttachOptions{Mode: chardev.ModeSnapshot}); err != nil {
 		return err
 	}
+	return show(inv, chardev.Snapshot(context.Background(), device, chardev.NewBatch(chardev.DefaultBatchSize)))
+}
+
+// show writes what comes.
+func show[T shown](inv *invocation, all iter.Seq2[T, error]) error {
 	out := bufio.NewWriter(inv.stdout)
 	var line []byte
-	for conn, err := range chardev.Snapshot(context.Background(), device, chardev.NewBatch(chardev.DefaultBatchSize)) {
+	for one, err := range all {
 		if err != nil {
 			out.Flush()
 			return err
 		}
 		if line = line[:0]; inv.json {
-			object, err := conn.MarshalJSON()
+			object, err := one.MarshalJSON()
 			if err != nil {
 				return err
 			}
 			line = append(line, object...)
 		} else {
-			line = conn.AppendTo(line)
+			line = one.AppendTo(line)
 		}
 		if _, err := out.Write(append(line, '\n')); err != nil {
 			return err
