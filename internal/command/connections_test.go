@@ -8,6 +8,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/inspect"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
@@ -27,7 +28,8 @@ func (d *director) Explain(context.Context, *block.Selector) (*inspect.Explanati
 		p := inspect.Place{Peer: d.Peers[i].Peer, Silent: i == 2}
 		if i == 0 {
 			copied := established(700_000)
-			copied.Flags = []string{"SYNC"}
+			copied.Flags, copied.PEName, copied.PEData = []string{"SYNC"}, "sip", []byte("call\x00")
+			copied.In, copied.Out = &ipvs.Sequence{Delta: 5}, &ipvs.Sequence{Delta: 1<<32 - 7}
 			p.Connections, p.More = []inspect.Held{{Connection: copied, Owners: []string{"lb1"}}}, true
 		}
 		e.Peers = append(e.Peers, p)
@@ -64,7 +66,7 @@ func TestAskingAboutConnections(t *testing.T) {
 		{"explain", cluster, "explain 10.0.0.1:5555", 0, []string{
 			"here, lb1 (0000002a):\n  TCP connection  ESTABLISHED  10.0.0.1:5555 > 192.0.2.80:80 > 10.0.2.21:80  Masq\n    bound to a real server\n" +
 				"    expires in 14m59s of 15m0s\n    its own: the last packet was 1.0s ago; peers were told of it\n",
-			"peer lb2 (0000002b):\n", "    flags SYNC, not bound to a real server\n",
+			"peer lb2 (0000002b):\n", "    flags SYNC, sequence numbers moved by 5 in and -7 out, persistence engine \"sip\" with \"call\\x00\", not bound to a real server\n",
 			"    a copy, of what lb1 owns: the advert that came last had a packet of 3m20s ago\n  and more: --virtual and --protocol say which\n",
 			"peer lb3 (0000002c):\n  has no such connection\n",
 			"peer lb4 (0000002d):\n  does not answer: is its ssyncpd older than this one?\n",

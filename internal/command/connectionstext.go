@@ -57,6 +57,12 @@ func writeHeld(out *bytes.Buffer, c *inspect.Held) {
 	if c.Fwmark != 0 {
 		more = append(more, fmt.Sprintf("firewall mark %d", c.Fwmark))
 	}
+	if c.In != nil && c.Out != nil {
+		more = append(more, fmt.Sprintf("sequence numbers moved by %d in and %d out", int32(c.In.Delta), int32(c.Out.Delta)))
+	}
+	if c.PEName != "" {
+		more = append(more, fmt.Sprintf("persistence engine %q with %q", c.PEName, c.PEData))
+	}
 	if c.Bound {
 		more = append(more, "bound to a real server")
 	} else {

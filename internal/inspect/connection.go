@@ -1,6 +1,10 @@
 package inspect
 
-import "github.com/ssyncp/ssyncp/pkg/ipvs"
+import (
+	"bytes"
+
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
+)
 
 // Connection is one, as a director has it. The names are those of `ssyncpd
 // dump --json`, as far as both have them.
@@ -17,6 +21,11 @@ type Connection struct {
 	TimeoutMS   int64    `json:"timeout_ms"`
 	AgeMS       int64    `json:"age_ms"` // since the last packet, as far as this director knows
 	RemainingMS int64    `json:"remaining_ms"`
+
+	In     *ipvs.Sequence `json:"in_seq,omitempty"`
+	Out    *ipvs.Sequence `json:"out_seq,omitempty"`
+	PEName string         `json:"pe_name,omitempty"`
+	PEData []byte         `json:"pe_data,omitempty"`
 }
 
 // Held is a connection, and what its director knows of it.
@@ -31,11 +40,17 @@ type Held struct {
 }
 
 func connectionOf(c *ipvs.Conn) Connection {
-	return Connection{
+	shown := Connection{
 		Protocol: c.Protocol.String(), Client: c.Client.String(), Virtual: c.Virtual.String(), Dest: c.Dest.String(),
 		Method: c.Method().String(), State: c.StateName(), Flags: c.Flags.AppendNames([]string{}), Template: c.Template(), Fwmark: c.Fwmark,
 		TimeoutMS: c.Timeout.Milliseconds(), AgeMS: c.Age.Milliseconds(), RemainingMS: c.Remaining().Milliseconds(),
+		PEName: c.PEName, PEData: bytes.Clone(c.PEData),
 	}
+	if c.Flags&ipvs.FlagSeqMask != 0 {
+		in, out := c.In, c.Out
+		shown.In, shown.Out = &in, &out
+	}
+	return shown
 }
 
 func heldOf(c *ipvs.Conn, owned bool) Held {

@@ -58,9 +58,8 @@ func (i *Inspector) Explain(ctx context.Context, s *block.Selector) (*Explanatio
 		}
 		place := &e.Peers[k]
 		place.Silent, place.Failed, place.More = false, a.Failed, a.More
-		if place.conns, err = ipvsclass.Answered(a); err != nil {
-			place.Failed = true
-		}
+		conns, err := ipvsclass.Answered(a)
+		place.conns, place.Failed = conns, place.Failed || err != nil
 	})
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
