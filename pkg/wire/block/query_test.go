@@ -158,3 +158,22 @@ func TestSelectorMatchesWhatItSays(t *testing.T) {
 		}
 	}
 }
+
+// A selector is what it was written as, or refused.
+func FuzzSelector(f *testing.F) {
+	f.Add(exampleSelector.Append(nil))
+	f.Add((&block.Selector{Client: netip.MustParseAddrPort("[fd00::1]:1"), Virtual: netip.MustParseAddrPort("[::ffff:1.2.3.4]:2")}).Append(nil))
+	f.Add([]byte{4})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		s, err := block.ParseSelector(p)
+		if err != nil {
+			if !errors.Is(err, block.ErrBlock) {
+				t.Errorf("%v", err)
+			}
+			return
+		}
+		if again := s.Append(nil); string(again) != string(p) {
+			t.Errorf("%x became %x", p, again)
+		}
+	})
+}
