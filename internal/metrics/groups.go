@@ -68,6 +68,9 @@ var counts = map[string]map[string]string{
 		"sent_announced":    "Frames of announcements.",
 		"sent_probes":       "PROBEs sent, of what a link takes.",
 		"sent_probe_acks":   "PROBE ACKs sent.",
+		"sent_queries":      "QUERYs sent: times that a peer was asked where connections are.",
+		"sent_answers":      "ANSWERs sent to such questions.",
+		"inspections":       "Tables of peers that were read to be compared.",
 	},
 	"ipvs_entries": {
 		"encoded":  "Connections put into frames.",
