@@ -67,7 +67,7 @@ func (c *Client) Role(ctx context.Context, instance, role string) error {
 
 // Explain asks where connections are.
 func (c *Client) Explain(ctx context.Context, r ExplainRequest) (e Explanation, err error) {
-	err = c.ask(ctx, http.MethodPost, "/v1/explain", r, &e)
+	err = c.askWithin(ctx, explainTimeout+ClientTimeout, http.MethodPost, "/v1/explain", r, &e)
 	return e, err
 }
 

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -15,11 +17,15 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
-// longTimeout is for what goes over whole tables, at the pace of snapshots.
-const longTimeout = 10 * time.Minute
+const (
+	// explainTimeout is for a walk over the table, and for peers.
+	explainTimeout = 15 * time.Second
+	// longTimeout is for what goes over whole tables, at the pace of snapshots.
+	longTimeout = 10 * time.Minute
+)
 
-// long are the resources that take so long.
-var long = map[string]bool{"/v1/diff": true, "/v1/flush": true}
+// timeouts are those of resources that take longer than others.
+var timeouts = map[string]time.Duration{"/v1/explain": explainTimeout, "/v1/diff": longTimeout, "/v1/flush": longTimeout}
 
 // ExplainRequest asks where connections are.
 type ExplainRequest struct {
@@ -168,6 +174,9 @@ func (h *handlers) differing(w http.ResponseWriter, r *http.Request) (d Differen
 	d.Peer = peerName(chosen)
 	d.Difference, err = h.Connections.Diff(r.Context(), chosen.Peer)
 	d.Took = seconds(time.Since(began))
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = ErrLong
+	}
 	return d, err
 }
 

@@ -10,6 +10,7 @@ var (
 	ErrUnknown  = errors.New("no such peer")
 	ErrSeveral  = errors.New("more than one peer")
 	ErrNobody   = errors.New("there is nobody to ask")
+	ErrLong     = errors.New("it took longer than is waited for: is multicast.max_pps low, or the link bad?")
 )
 
 // Why a client has no answer.

@@ -30,6 +30,7 @@ type director struct {
 	selector block.Selector
 	compared block.Peer
 	flushed  int
+	failing  error // of what takes long
 }
 
 func (d *director) Status(ctx context.Context) (peering.Status, error) {

@@ -212,12 +212,13 @@ func (h *handlers) handler() http.Handler {
 			h.fail(w, c.refused)
 			return
 		}
-		timeout := answerTimeout
-		if long[r.URL.Path] {
-			timeout = longTimeout
+		timeout, long := timeouts[r.URL.Path]
+		if !long {
+			timeout = answerTimeout
+		} else {
 			// The server's limits are for what is answered at once.
 			control := http.NewResponseController(w)
-			end := time.Now().Add(longTimeout + writeTimeout)
+			end := time.Now().Add(timeout + writeTimeout)
 			if err := errors.Join(control.SetReadDeadline(end), control.SetWriteDeadline(end)); err != nil {
 				h.fail(w, err)
 				return
@@ -338,6 +339,7 @@ var codes = []struct {
 	{ErrUnknown, http.StatusNotFound},
 	{ErrSeveral, http.StatusConflict},
 	{ErrNobody, http.StatusConflict},
+	{ErrLong, http.StatusServiceUnavailable},
 	{inspect.ErrBusy, http.StatusConflict},
 	{inspect.ErrTooMany, http.StatusConflict},
 	{peering.ErrBusy, http.StatusConflict},

@@ -26,6 +26,8 @@ const (
 	// inspectRetry is when a peer is asked again that refused, or when another
 	// snapshot was being taken here.
 	inspectRetry = 250 * time.Millisecond
+	// inspectPatience is how long that is tried.
+	inspectPatience = 30 * time.Second
 )
 
 // ErrAsking says that too many questions are open.
@@ -119,11 +121,11 @@ const answerLook = 10 * time.Millisecond
 
 // Inspect reads everything that a peer has of a class: take is called with the
 // blocks of each part, which are valid during the call. While a snapshot is being
-// taken, or the peer refuses one, it waits as long as ctx lets it.
+// taken, or the peer refuses one, it waits for some time.
 func (d *Director) Inspect(ctx context.Context, peer block.Peer, class block.Class, take func(block.Blocks)) error {
-	for {
+	for began := time.Now(); ; {
 		err := d.inspect(ctx, peer, class, take)
-		if !errors.Is(err, peering.ErrBusy) && !errors.Is(err, peering.ErrRefused) {
+		if !errors.Is(err, peering.ErrBusy) && !errors.Is(err, peering.ErrRefused) || time.Since(began) > inspectPatience {
 			return err
 		}
 		select {

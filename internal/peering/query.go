@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	// queriesAnswered is how many QUERIES of one peer are answered in a second.
-	queriesAnswered = 8
+	// queriesAnswered is how many QUERIES of one peer are answered in a second:
+	// people ask, and each takes a walk over a table.
+	queriesAnswered = 4
 	queryInterval   = time.Second
-	// maxLookups is how many are looked up at once: each reads a table.
-	maxLookups = 4
+	// maxLookups is how many are looked up at once.
+	maxLookups = 2
 	// maxInquiries is how many questions of ours are open at once.
 	maxInquiries = 4
 )
