@@ -189,7 +189,7 @@ func usage(flags *pflag.FlagSet) string {
 		if c.argument != "" {
 			name += " [" + c.argument + "]"
 		}
-		fmt.Fprintf(&b, "  %-16s%s\n", name, c.usage)
+		fmt.Fprintf(&b, "  %-18s%s\n", name, c.usage)
 	}
 	fmt.Fprintf(&b, "\nFlags (beat the environment, SSYNCP_DEVICE_PERIOD and so on, which beats the file):\n%s", flags.FlagUsages())
 	return b.String()
