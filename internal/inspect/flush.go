@@ -16,14 +16,19 @@ type Flushed struct {
 	Refused map[string]int `json:"refused"` // by reason: those that had packets here just now, for one
 }
 
-// shortest is what a copy that is to go has left: one tick of the kernel's clock.
-const shortest = time.Millisecond
+const (
+	// shortest is what a copy that is to go has left: one tick of the kernel's
+	// clock.
+	shortest = time.Millisecond
+	// gone is when that is over, for all that were told so.
+	gone = 100 * time.Millisecond
+)
 
 // Flush ends the copies of what others own. A copy is told to the kernel as it
 // is, fresh, and with a timeout of one tick. That is an ordinary update, under
 // the rules for all of them: one that had a packet here since it was read is
-// held, and refused. Connections go first, as IPVS keeps a template while there
-// are connections of it.
+// held, and refused. Connections go first: where a template is to expire while
+// there are connections of it, IPVS puts that off by a minute.
 func (i *Inspector) Flush(ctx context.Context) (*Flushed, error) {
 	if !i.long.TryLock() {
 		return nil, ErrBusy
@@ -36,6 +41,13 @@ func (i *Inspector) Flush(ctx context.Context) (*Flushed, error) {
 	defer device.Close()
 	f := &flush{device: device, done: &Flushed{Refused: map[string]int{}}}
 	for _, templates := range []bool{false, true} {
+		if templates && f.done.Expired > 0 {
+			select {
+			case <-time.After(gone):
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
 		if err := f.over(ctx, i.Table, templates); err != nil {
 			return nil, err
 		}
