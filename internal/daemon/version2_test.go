@@ -293,6 +293,7 @@ func TestVersion1EndsInTime(t *testing.T) {
 	key := newKey(t)
 	a := start2(t, nsA, 1, key, "--wire-dual-until="+time.Now().Add(3*time.Second).Format(time.RFC3339))
 	b := start(t, nsB).started()
+	a.logs("advertised what this director owns") // version 1 reads news from then on
 	a.ask(request{Queue: 10})
 	b.holds(clients(0, 10))
 	a.logs("the time of version 1 is over")
