@@ -321,9 +321,10 @@ func (l *look) wants(hash uint64) bool {
 
 func (l *look) hash(c *ipvs.Conn) uint64 { return maphash.Comparable(l.seed, c.Key()) }
 
-// compared are the flags that a director takes over from a peer, but for the
-// one that follows from the state.
-const compared = ipvs.FlagBackupMask &^ ipvs.FlagInactive
+// compared are the flags that a director takes over from a peer as they are: the
+// forwarding method, and whether answers pass, are those of its own real server,
+// and being inactive follows from the state.
+const compared = ipvs.FlagBackupMask &^ (ipvs.FlagInactive | ipvs.FlagMethodMask | ipvs.FlagNoOutput)
 
 func (l *look) summary(c *ipvs.Conn) summary {
 	return summary{
