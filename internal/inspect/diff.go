@@ -127,6 +127,7 @@ type summary struct {
 	flags   ipvs.Flags
 	state   ipvs.State
 	passing bool // that one lacks it is no loss
+	untold  bool // a filter keeps it, or its state, from the peers
 }
 
 // apart is one that differs, and what the peer has.
@@ -185,14 +186,19 @@ func (i *Inspector) look(ctx context.Context, l *look) (*look, error) {
 		if err != nil {
 			return nil, err
 		}
-		if hash := l.hash(c); l.wants(hash) && i.Table.Told(c) {
-			if len(l.here) == MaxCompared {
-				return nil, ErrTooMany
-			}
-			l.here[hash] = l.summary(c)
+		hash := l.hash(c)
+		if !l.wants(hash) {
+			continue
 		}
+		if len(l.here) == MaxCompared {
+			return nil, ErrTooMany
+		}
+		s := l.summary(c)
+		if s.untold = !i.Table.Told(c); !s.untold {
+			l.all++
+		}
+		l.here[hash] = s
 	}
-	l.all = len(l.here)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	err := i.Director.Inspect(ctx, l.peer, block.ClassIPVS, func(blocks block.Blocks) {
@@ -208,8 +214,10 @@ func (i *Inspector) look(ctx context.Context, l *look) (*look, error) {
 	if err != nil {
 		return nil, err
 	}
-	for hash := range l.here {
-		l.apart[hash] = apart{ways: missingThere}
+	for hash, s := range l.here {
+		if !s.untold {
+			l.apart[hash] = apart{ways: missingThere}
+		}
 	}
 	if len(l.apart) == 0 {
 		return l, nil
@@ -235,6 +243,7 @@ func (l *look) take(blocks block.Blocks) error {
 		here, ok := l.here[hash]
 		delete(l.here, hash)
 		switch w := there.differs(here); {
+		case here.untold:
 		case !ok:
 			// Or it comes twice, as it may while the table moves.
 			if _, twice := l.apart[hash]; !twice {
@@ -265,7 +274,7 @@ func (i *Inspector) again(ctx context.Context, l *look) error {
 		if a.ways&missingThere == 0 {
 			a.ways = l.summary(c).differs(a.there)
 		}
-		if a.ways == 0 || a.ways&missingThere != 0 && passing(c) {
+		if a.ways == 0 || !i.Table.Told(c) || a.ways&missingThere != 0 && passing(c) {
 			delete(l.apart, hash)
 			delete(l.shown, hash)
 			continue

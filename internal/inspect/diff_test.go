@@ -107,8 +107,11 @@ func TestAlikeAtTheFirstLookTakesNoSecondOne(t *testing.T) {
 // What a filter keeps from the peers is not missing there.
 func TestWhatIsNotTheirsIsNotMissing(t *testing.T) {
 	udp := with(conn(9), func(c *ipvs.Conn) { c.Protocol, c.State = ipvs.UDP, ipvs.UDPNormal })
-	i, m := world(t, &directors{tables: map[block.Peer][]ipvs.Conn{lb2: nil}}, ipvsclass.Filter{Protocols: []ipvs.Protocol{ipvs.TCP}})
-	m.SetTable(udp)
+	// Nor is a copy that stays in a state, as peers do not hear of the next one.
+	closing := with(conn(8), func(c *ipvs.Conn) { c.State = ipvs.TCPFinWait })
+	i, m := world(t, &directors{tables: map[block.Peer][]ipvs.Conn{lb2: {copied(conn(8))}}},
+		ipvsclass.Filter{Protocols: []ipvs.Protocol{ipvs.TCP}, States: []string{"ESTABLISHED"}})
+	m.SetTable(udp, closing)
 	if got, err := i.Diff(t.Context(), lb2); err != nil || !got.Equal || got.Here != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
