@@ -8,6 +8,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/inspect"
 	"github.com/ssyncp/ssyncp/lab/traffic"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
 // An operator compares two directors, asks where a connection is, drops the
@@ -19,8 +20,12 @@ func TestOperatorsAskAboutConnections(t *testing.T) {
 	f.joinAll(t)
 	service := f.flooded(t, 8000)
 	f.segments(t, traffic.ACK, service.Virtual, many, halves[0])
+	nearly(t, sameTables(t, 10*time.Second, a, b), many)
+	sticky := service
+	sticky.Persistence = persistence
+	sticky.Virtual = f.AddService(t, sticky, 8001)
+	f.segments(t, traffic.ACK, sticky.Virtual, 100, halves[0])
 	total := sameTables(t, 10*time.Second, a, b)
-	nearly(t, total, many)
 
 	compare := func(code int) (d admin.Difference) {
 		t.Helper()
@@ -34,8 +39,12 @@ func TestOperatorsAskAboutConnections(t *testing.T) {
 	}
 
 	var e admin.Explanation
-	c := snapshot(t, a, false)[0]
-	if code := f.daemons[0].Operator(t, &e, "explain", c.Client.String()); code != 0 || len(e.Here.Connections) != 1 ||
+	all := snapshot(t, a, false)
+	if !slices.ContainsFunc(all, func(c ipvs.Conn) bool { return c.Template() }) {
+		t.Error("there are no templates")
+	}
+	c := all[slices.IndexFunc(all, func(c ipvs.Conn) bool { return !c.Template() })]
+	if code := f.daemons[0].Operator(t, &e, "explain", c.Client.String(), "--virtual", c.Virtual.String()); code != 0 || len(e.Here.Connections) != 1 ||
 		len(e.Peers) != 1 || len(e.Peers[0].Connections) != 1 {
 		t.Fatalf("exits with %d: %+v", code, e)
 	}
