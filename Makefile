@@ -147,6 +147,9 @@ failover: ## The same RUNS times over, with the verdict
 bench: ## Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./pkg/... ./internal/peering
 
+bench-ctnetlink: ## Reading events of conntrack: this project's own code, and a library's
+	cd lab/bench/ctlibrary && go vet . && go test -count=1 . && go test -run '^$$' -bench . -count=5 .
+
 bench-pipeline: ## Two whole daemons with a link between them: throughput, latency
 	go run ./lab/bench/pipeline -svg docs/benchmarks-pipeline.svg
 
@@ -165,6 +168,6 @@ clean: ## Remove what was built; .cache/kernels stays
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device demo failover \
-	bench bench-pipeline bench-kernel dkms install uninstall clean \
+.PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
+	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink clean \
 	$(GUESTS) $(STRESSES)
