@@ -1,0 +1,47 @@
+package daemon_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// That conntrack entries cannot be carried is said, with what is missing, and
+// is nothing that IPVS connections wait for.
+func TestIPVSConnectionsAreCarriedWhereConntrackCannotBe(t *testing.T) {
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nsA, nsB := pair(t)
+	key := newKey(t)
+	args := func(number string) []string {
+		return []string{
+			"--wire-version=2", "--wire-key-file=" + key, "--wire-sender-id=" + number, "--wire-name=dir" + number,
+			"--wire-join-timeout=1s", "--conntrack-enabled=true",
+		}
+	}
+	// Without CAP_NET_ADMIN. CAP_NET_RAW is what the link needs.
+	without := []string{setpriv, "--bounding-set=-net_admin", self}
+	a := startBy(t, nsA, without, args("1")...)
+	b := startBy(t, nsB, without, args("2")...)
+	for _, d := range []*director{a, b} {
+		d.with(1).synced()
+		d.logs("level=ERROR", "conntrack entries are not carried, IPVS connections are", "CAP_NET_ADMIN")
+		if strings.Contains(d.log.String(), `msg="conntrack entries are carried"`) {
+			t.Error("and says that they are")
+		}
+	}
+	const n = 1000
+	a.ask(request{Queue: n})
+	b.holds(clients(0, n))
+	b.ask(request{Queue: n, From: n})
+	a.holds(clients(n, n))
+	a.stop()
+	b.stop()
+}
