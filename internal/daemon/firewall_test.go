@@ -205,6 +205,99 @@ func TestStreamsThroughAFirewallSurviveItsPowerOff(t *testing.T) {
 	}
 }
 
+// What is missing at the peer when the link is bad, is away, or is younger than
+// the streams, is made up for: repaired, or in a snapshot.
+func TestStreamsThroughAFirewallReachAPeer(t *testing.T) {
+	const n = 200
+	for _, tt := range []struct {
+		name  string
+		joins bool // the peer starts behind the streams
+		lossy bool
+		// What happens to the link before there are streams, and behind that.
+		before, behind func(t *testing.T, f *firewalls)
+	}{
+		{name: "that hears every second frame", lossy: true, before: func(t *testing.T, f *firewalls) {
+			for _, ns := range f.ways {
+				lose(t, ns)
+			}
+		}},
+		{
+			name:   "from which it was parted",
+			before: func(t *testing.T, f *firewalls) { f.ways[1].IP(t, "link set eth0 down") },
+			behind: func(t *testing.T, f *firewalls) {
+				time.Sleep(time.Second)
+				f.ways[1].IP(t, "link set eth0 up")
+			},
+		},
+		{name: "that joins", joins: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFirewalls(t)
+			key := newKey(t)
+			a := start2(t, f.ways[0], 1, key, "--conntrack-enabled=true")
+			join := func() { start2(t, f.ways[1], 2, key, "--conntrack-enabled=true").with(1).synced() }
+			if !tt.joins {
+				join()
+			}
+			f.echo(t)
+			if tt.before != nil {
+				tt.before(t, f)
+			}
+			streams := f.streams(t, n)
+			if tt.behind != nil {
+				if on := tracked(t, f.ways[1], "ESTABLISHED"); on != 0 {
+					t.Fatalf("the peer has %d connections that it cannot have heard of", on)
+				}
+				tt.behind(t, f)
+			}
+			if tt.joins {
+				a.synced()
+				join()
+			}
+			eventually(t, "all connections at the peer", func() bool { return tracked(t, f.ways[1], "ESTABLISHED") == n })
+			if tt.lossy && lost(t, f.ways[1]) == 0 {
+				t.Error("the peer heard every frame")
+			}
+			f.powerOff(t, 0, a)
+			f.route(t, 1)
+			if alive := survivors(streams, patience); alive != n {
+				t.Errorf("%d of %d streams survive", alive, n)
+			}
+		})
+	}
+}
+
+// lose has a director hear every second frame, from the second one on.
+func lose(t *testing.T, ns *netnstest.Namespace) {
+	t.Helper()
+	nft := exec.Command("ip", "netns", "exec", ns.Name, "nft", "-f", "-")
+	nft.Stdin = strings.NewReader(`
+table inet loss {
+	chain input {
+		type filter hook input priority -300;
+		ip protocol 114 numgen inc mod 2 0 counter drop
+	}
+}
+`)
+	if out, err := nft.CombinedOutput(); err != nil {
+		t.Skipf("frames cannot be lost here: %v: %s", err, out)
+	}
+}
+
+// lost returns how many frames a director did not hear.
+func lost(t *testing.T, ns *netnstest.Namespace) (frames int) {
+	t.Helper()
+	out, err := exec.Command("ip", "netns", "exec", ns.Name, "nft", "list", "table", "inet", "loss").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, counter, _ := strings.Cut(string(out), "counter packets ")
+	if _, err := fmt.Sscan(counter, &frames); err != nil {
+		t.Fatalf("%v in: %s", err, out)
+	}
+	return frames
+}
+
 // Without the second class nothing survives: that is what the test above
 // proves.
 func TestStreamsThroughAFirewallEndWithItWhereConntrackIsNotCarried(t *testing.T) {
