@@ -22,9 +22,15 @@ type cluster struct {
 // other.
 func newCluster(t testing.TB, directors, servers int) *cluster {
 	t.Helper()
+	return newClusterOf(t, directors, servers, director.Config{})
+}
+
+// newClusterOf is newCluster with daemons that are configured so.
+func newClusterOf(t testing.TB, directors, servers int, config director.Config) *cluster {
+	t.Helper()
 	c := newQuietCluster(t, directors, servers)
-	for i := range c.Directors {
-		c.start(t, i)
+	for i, d := range c.Directors {
+		c.daemons[i] = d.StartDaemon(t, config)
 	}
 	for _, d := range c.daemons {
 		d.Knows(t, directors-1)

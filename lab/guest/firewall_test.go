@@ -27,6 +27,9 @@ table inet firewall {
 }
 `
 
+// carryConntrack has daemons carry conntrack entries, too.
+const carryConntrack = "[conntrack]\nenabled = true\n"
+
 // guard puts rules in front of a director.
 func guard(t testing.TB, d *director.Director, rules string) {
 	t.Helper()
@@ -57,12 +60,14 @@ func invalidPackets(t testing.TB, d *director.Director) int {
 
 // Director B's conntrack has never heard of the connections that it takes over.
 // With nf_conntrack_tcp_loose, the default, it picks them up in the middle;
-// without, all of them are invalid to it, unless it is told not to look.
+// without, all of them are invalid to it, unless it is told not to look, or
+// conntrack entries are carried, too.
 func TestStatefulFirewall(t *testing.T) {
 	const (
-		port    = 8000
-		streams = 21
-		lostIn  = 3 * time.Second
+		port   = 8000
+		few    = 21
+		many   = 1000
+		lostIn = 3 * time.Second
 	)
 	for _, test := range []struct {
 		name      string
@@ -70,11 +75,13 @@ func TestStatefulFirewall(t *testing.T) {
 		conntrack string // net.ipv4.vs.conntrack
 		loose     string
 		rules     string
+		extra     string // of the daemons' configuration
 		lost      bool
 	}{
-		{"TCP", "tcp", "1", "1", statefulFirewall, false},
-		{"UDP", "udp", "1", "1", statefulFirewall, false},
-		{"TCP, not loose", "tcp", "1", "0", statefulFirewall, true},
+		{"TCP", "tcp", "1", "1", statefulFirewall, "", false},
+		{"UDP", "udp", "1", "1", statefulFirewall, "", false},
+		{"TCP, not loose", "tcp", "1", "0", statefulFirewall, "", true},
+		{"TCP, not loose, both classes carried", "tcp", "1", "0", statefulFirewall, carryConntrack, false},
 		{"TCP, not loose, the service not tracked", "tcp", "0", "0", statefulFirewall + fmt.Sprintf(`
 table inet untracked {
 	chain prerouting {
@@ -83,11 +90,15 @@ table inet untracked {
 		ip saddr 10.0.2.0/24 tcp sport %[2]d notrack
 	}
 }
-`, topology.Virtual, port), false},
+`, topology.Virtual, port), "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newCluster(t, 2, 2)
+			c := newClusterOf(t, 2, 2, director.Config{Extra: test.extra})
 			a, b := c.Directors[0], c.Directors[1]
+			streams := few
+			if test.extra != "" && inFull() {
+				streams = many
+			}
 			for _, d := range c.Directors {
 				guard(t, d, test.rules)
 				d.Set(t, "conntrack", test.conntrack)
@@ -107,6 +118,7 @@ table inet untracked {
 				t.Fatalf("through director A: %v", r.Errors[0])
 			}
 			mirrored(t, a, b, open...)
+			time.Sleep(twoPeriods)
 			c.failOver(t, 0, 1)
 
 			if test.lost {
