@@ -151,6 +151,10 @@ bench: ## Go benchmarks
 bench-ctnetlink: ## Reading events of conntrack: this project's own code, and a library's
 	cd lab/bench/ctlibrary && go vet . && go test -count=1 . && go test -run '^$$' -bench . -count=5 .
 
+bench-conntrack: ## conntrackd, and this daemon in its place: streams that survive, bytes on the link
+	@lab/install-packages build compare
+	go test -count=5 -v -run=TestComparedWithConntrackd ./internal/daemon
+
 bench-pipeline: ## Two whole daemons with a link between them: throughput, latency
 	go run ./lab/bench/pipeline -svg docs/benchmarks-pipeline.svg
 
@@ -170,5 +174,5 @@ clean: ## Remove what was built; .cache/kernels stays
 
 .NOTPARALLEL:
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
-	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink clean \
+	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack clean \
 	$(GUESTS) $(STRESSES)
