@@ -55,9 +55,13 @@ type Objects struct {
 var _ cluster.Objects = (*Objects)(nil)
 
 // Check says whether the connection tracking of the network namespace of the
-// calling thread can be used: [ctnetlink.ErrNotSupported] and
-// [ctnetlink.ErrNotPermitted] say what is missing.
+// calling thread can be used, by all that Open needs:
+// [ctnetlink.ErrNotSupported] and [ctnetlink.ErrNotPermitted] say what is
+// missing.
 func Check() error {
+	if err := new(timeouts).load(Settings); err != nil {
+		return err
+	}
 	s, err := ctnetlink.OpenEvents(defaultBuffer)
 	if err != nil {
 		return err
