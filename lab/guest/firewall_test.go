@@ -129,9 +129,11 @@ table inet untracked {
 				return
 			}
 			for range 2 {
-				for _, err := range traffic.Exchange(open, crowdPatience).Errors {
+				r := traffic.Exchange(open, crowdPatience)
+				for _, err := range r.Errors {
 					t.Error(err)
 				}
+				t.Logf("%d of %d streams survive", len(r.Survived), streams)
 			}
 			if dropped := invalidPackets(t, b); dropped != 0 {
 				t.Errorf("director B's firewall dropped %d packets", dropped)
