@@ -115,7 +115,7 @@ matrix-stress: $(MATRIX:%=stress-%) ## The same in each kernel of MATRIX
 # Directors that have to be alike whatever happens to them and to the network.
 CLUSTER_TESTS := TestLoss|TestPartition|TestLateLink|TestRebootedDirectorIsWhole|TestDonorDies|TestServiceDrift|TestFlushOnOneSide
 CLUSTER_TESTS := $(CLUSTER_TESTS)|TestAnyOfThreeActiveDirectorsMayDie|TestThreeDirectorsStartAtOnce|TestRollingUpgrade.*|TestKeyRotation
-CLUSTER_TESTS := $(CLUSTER_TESTS)|TestStatefulFirewall
+CLUSTER_TESTS := $(CLUSTER_TESTS)|TestStatefulFirewall|TestFirewallWithoutIPVS
 
 lab-cluster: ## The guest tests of version 2 among directors, in full: 100,000 connections, every order
 	@lab/install-packages build guest matrix

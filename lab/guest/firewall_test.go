@@ -142,6 +142,69 @@ table inet untracked {
 	}
 }
 
+// Firewalls that translate addresses themselves have no IPVS connections: all
+// that a stream needs is its conntrack entry.
+func TestFirewallWithoutIPVS(t *testing.T) {
+	const (
+		port   = 8000
+		lostIn = 3 * time.Second
+	)
+	streams := 100
+	if inFull() {
+		streams = 1000
+	}
+	for _, test := range []struct {
+		name  string
+		extra string // of the daemons' configuration
+		lost  bool
+	}{
+		{"conntrack entries carried", carryConntrack, false},
+		{"nothing carried", "", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newClusterOf(t, 2, 1, director.Config{Extra: test.extra})
+			for _, d := range c.Directors {
+				guard(t, d, statefulFirewall+fmt.Sprintf(`
+table ip translated {
+	chain prerouting {
+		type nat hook prerouting priority -100;
+		ip daddr %v tcp dport %d dnat to %v:%[2]d
+	}
+}
+`, topology.Virtual, port, c.Servers[0].Address))
+				if err := d.Sysctl("netfilter.nf_conntrack_tcp_loose", "0"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			serve(t, c.Topology, "tcp", port)
+			open, err := traffic.Client{Namespace: c.Client, Network: "tcp"}.OpenMany(streams, 0, netip.AddrPortFrom(topology.Virtual, port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer traffic.CloseAll(open)
+			if r := traffic.Exchange(open, crowdPatience); len(r.Lost) > 0 {
+				t.Fatalf("through director A: %v", r.Errors[0])
+			}
+			time.Sleep(twoPeriods)
+			c.failOver(t, 0, 1)
+			if test.lost {
+				if r := traffic.Exchange(open, lostIn); len(r.Survived) > 0 {
+					t.Errorf("%d of %d streams survive", len(r.Survived), streams)
+				}
+				return
+			}
+			r := traffic.Exchange(open, crowdPatience)
+			for _, err := range r.Errors {
+				t.Error(err)
+			}
+			t.Logf("%d of %d streams survive", len(r.Survived), streams)
+			if dropped := invalidPackets(t, c.Directors[1]); dropped != 0 {
+				t.Errorf("director B's firewall dropped %d packets", dropped)
+			}
+		})
+	}
+}
+
 // FTP through such a firewall: here it is the server that speaks first after
 // the failover, sequence numbers are edited, and a new transfer comes behind.
 func TestStatefulFirewallFTP(t *testing.T) {
