@@ -30,6 +30,7 @@ const (
 
 // invocation is what a command works with.
 type invocation struct {
+	commands       []command
 	flags          *pflag.FlagSet
 	json           bool
 	argument       string // "" where there is none
@@ -61,18 +62,19 @@ var commands = []command{
 	{"role", "role", "tell the running daemon what a VRRP instance is: --instance NAME master, backup, fault, or stop", false, role},
 	{"dump", "", "show this director's connections, as the kernel module has them", true, dump},
 	{"stats", "", "show the kernel module's counters", true, stats},
+	{"completion", "shell", "print what bash, zsh or fish needs to complete command lines", false, complete},
 }
 
 // Main runs the command that args name and returns the exit code.
 func Main(args []string, version string, stdout, stderr io.Writer) int {
-	inv := &invocation{version: version, stdout: stdout, stderr: stderr, journal: isJournal(stderr)}
+	inv := &invocation{commands: commands, version: version, stdout: stdout, stderr: stderr, journal: isJournal(stderr)}
 	inv.flags = pflag.NewFlagSet("ssyncpd", pflag.ContinueOnError)
 	inv.flags.SetOutput(stderr)
 	inv.flags.SortFlags = false
 	inv.flags.Usage = func() {}
 	config.Flags(inv.flags)
-	inv.flags.BoolVar(&inv.json, "json", false, "config, status, dump, stats: JSON instead of text")
-	inv.flags.StringVar(&inv.instance, "instance", "", "role: `name` of the vrrp_instance")
+	inv.flags.BoolVar(&inv.json, jsonFlag, false, "config, status, dump, stats: JSON instead of text")
+	inv.flags.StringVar(&inv.instance, instanceFlag, "", "role: `name` of the vrrp_instance")
 	showVersion := inv.flags.Bool("version", false, "show the version and exit")
 
 	err := inv.flags.Parse(args)
@@ -105,7 +107,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
 		return inv.misused("--json is for config, status, dump and stats")
-	case inv.flags.Changed("instance") && chosen.name != "role":
+	case inv.flags.Changed(instanceFlag) && chosen.name != "role":
 		return inv.misused("--instance is for role")
 	case chosen.name == "role" && (inv.instance == "" || inv.argument == ""):
 		return inv.misused("role takes an instance and its role, such as --instance VI_1 master")
