@@ -33,6 +33,7 @@ type invocation struct {
 	commands       []command
 	flags          *pflag.FlagSet
 	json           bool
+	showVersion    bool
 	argument       string // "" where there is none
 	instance       string // "" where there is none
 	version        string
@@ -67,16 +68,7 @@ var commands = []command{
 
 // Main runs the command that args name and returns the exit code.
 func Main(args []string, version string, stdout, stderr io.Writer) int {
-	inv := &invocation{commands: commands, version: version, stdout: stdout, stderr: stderr, journal: isJournal(stderr)}
-	inv.flags = pflag.NewFlagSet("ssyncpd", pflag.ContinueOnError)
-	inv.flags.SetOutput(stderr)
-	inv.flags.SortFlags = false
-	inv.flags.Usage = func() {}
-	config.Flags(inv.flags)
-	inv.flags.BoolVar(&inv.json, jsonFlag, false, "config, status, dump, stats: JSON instead of text")
-	inv.flags.StringVar(&inv.instance, instanceFlag, "", "role: `name` of the vrrp_instance")
-	showVersion := inv.flags.Bool("version", false, "show the version and exit")
-
+	inv := newInvocation(version, stdout, stderr)
 	err := inv.flags.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -84,7 +76,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return exitOK
 	case err != nil:
 		return inv.misused(err.Error())
-	case *showVersion:
+	case inv.showVersion:
 		fmt.Fprintf(stdout, "ssyncpd %s\n", describe(version))
 		return exitOK
 	}
@@ -123,6 +115,20 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// newInvocation has all flags, which are not parsed yet.
+func newInvocation(version string, stdout, stderr io.Writer) *invocation {
+	inv := &invocation{commands: commands, version: version, stdout: stdout, stderr: stderr, journal: isJournal(stderr)}
+	inv.flags = pflag.NewFlagSet("ssyncpd", pflag.ContinueOnError)
+	inv.flags.SetOutput(stderr)
+	inv.flags.SortFlags = false
+	inv.flags.Usage = func() {}
+	config.Flags(inv.flags)
+	inv.flags.BoolVar(&inv.json, jsonFlag, false, "config, status, dump, stats: JSON instead of text")
+	inv.flags.StringVar(&inv.instance, instanceFlag, "", "role: `name` of the vrrp_instance")
+	inv.flags.BoolVar(&inv.showVersion, "version", false, "show the version and exit")
+	return inv
 }
 
 func (inv *invocation) misused(what string) int {
