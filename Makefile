@@ -95,6 +95,10 @@ deb-check: ## They are clean for lintian, and reproducible
 	@lab/install-packages build deb
 	lab/check-packages
 
+trial: ## A new user on Debian: packages, README, systemd, upgrades, purging
+	@lab/install-packages build guest deb trial
+	go test -count=1 -v -timeout=1h -run=TestNewUser ./lab/trial -kernel=$(KERNEL)
+
 matrix: matrix-check $(MATRIX:%=guest-%) ## The static checks and the tests in a guest, for each of MATRIX
 
 matrix-check:
@@ -166,5 +170,5 @@ clean: ## Remove what was built; .cache/kernels stays
 
 .NOTPARALLEL:
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress fuzz-device demo failover \
-	bench bench-pipeline bench-kernel dkms deb deb-check install uninstall clean \
+	bench bench-pipeline bench-kernel dkms deb deb-check trial install uninstall clean \
 	$(GUESTS) $(STRESSES)
