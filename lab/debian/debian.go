@@ -20,8 +20,12 @@ type System struct {
 	initrd string
 }
 
+// Given is where guests have the files that Make was given.
+const Given = "/run/given"
+
 // Make makes a system of a kernel of lab/kernels; its initrd goes to directory.
-func Make(ctx context.Context, kernel, directory string) (System, error) {
+// Files of this machine are given to the guests, by their names there.
+func Make(ctx context.Context, kernel, directory string, given map[string]string) (System, error) {
 	var s System
 	var err error
 	if s.kernel, err = build.FetchKernel(ctx, kernel); err != nil {
@@ -36,6 +40,9 @@ func Make(ctx context.Context, kernel, directory string) (System, error) {
 	}
 	s.initrd = filepath.Join(directory, "initrd")
 	files := map[string]string{initProgram: filepath.Join(root, "lab/debian/init.sh")}
+	for name, file := range given {
+		files["/given/"+name] = file
+	}
 	return s, image.Write(ctx, image.Spec{Kernel: s.kernel, Files: files}, s.initrd)
 }
 

@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The first process of a guest that has Debian on its disk: mounts that, and
-# leaves the agent in /run, so that nothing of the lab is on the disk.
+# leaves the agent and what else is given in /run, so that nothing of the lab is
+# on the disk.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 mount -t proc proc /proc
@@ -12,6 +13,7 @@ mount -t ext4 -o noatime /dev/vda /mnt
 mount -t tmpfs -o mode=755 tmpfs /mnt/run
 
 cp /bin/agent /mnt/run/agent
+[ ! -d /given ] || cp -r /given /mnt/run/given
 units=/mnt/run/systemd/system
 mkdir -p $units/multi-user.target.wants
 cat >$units/agent.service <<END

@@ -21,8 +21,9 @@ import (
 
 var kernel = flag.String("kernel", "", "`name` in lab/kernels; without it, only what needs no guest is tried")
 
-// boot starts two directors with a link between them, eth1.
-func boot(t *testing.T) (a, b director) {
+// boot starts two directors with a link between them, eth1. They are given the
+// files.
+func boot(t *testing.T, given map[string]string) (a, b director) {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "ssyncp-trial-")
 	if err != nil {
@@ -35,7 +36,7 @@ func boot(t *testing.T) (a, b director) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	system, err := debian.Make(ctx, *kernel, directory)
+	system, err := debian.Make(ctx, *kernel, directory, given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,49 +81,37 @@ func prepare(t *testing.T, a, b director) {
 	for i, d := range []director{a, b} {
 		d.shell(t, fmt.Sprintf("ip link set eth1 up; ip addr add 10.0.0.%d/24 dev eth1; echo 10.0.0.2 director-b >>/etc/hosts", i+1))
 		d.shell(t, service)
+		d.shell(t, "cp -r "+debian.Given+"/. /root/")
 	}
-	key := a.shell(t, "install -d -m 700 .ssh /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; cat /root/.ssh/id_ed25519.pub")
+	key := a.shell(t, "install -d -m 700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; cat /root/.ssh/id_ed25519.pub")
 	b.shell(t, "install -d -m 700 /root/.ssh; systemctl start ssh")
 	b.put(t, "/root/.ssh/authorized_keys", key+"\n")
 	a.shell(t, "ssh-keyscan -t ed25519 director-b >/root/.ssh/known_hosts")
 	a.shell(t, scene)
 }
 
-// packages makes those of this tree, and such of a later version, and puts them
-// into /root and /root/next of each director. It returns the two versions.
-func packages(t *testing.T, directors ...director) (version, next string) {
+// packages makes those of this tree, and such of a later version, which are in
+// next/. It returns the two versions, and the files by their names.
+func packages(t *testing.T) (version, next string, files map[string]string) {
 	t.Helper()
 	directory := t.TempDir()
-	first, later := filepath.Join(directory, "first"), filepath.Join(directory, "later")
-	if err := build.Packages(t.Context(), first, ""); err != nil {
-		t.Fatal(err)
-	}
-	found, err := filepath.Glob(filepath.Join(first, "ssyncpd_*_amd64.deb"))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("%q, %v", found, err)
-	}
-	version = strings.Split(filepath.Base(found[0]), "_")[1]
-	next = version + "+next"
-	if err := build.Packages(t.Context(), later, next); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range directors {
-		d.shell(t, "mkdir /root/next")
-		for from, to := range map[string]string{first: "/root", later: "/root/next"} {
-			files, err := filepath.Glob(filepath.Join(from, "*.deb"))
-			if err != nil || len(files) != 2 {
-				t.Fatalf("%q, %v", files, err)
-			}
-			for _, file := range files {
-				text, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				d.put(t, to+"/"+filepath.Base(file), string(text))
-			}
+	files = map[string]string{}
+	make := func(in, version string) string {
+		t.Helper()
+		if err := build.Packages(t.Context(), filepath.Join(directory, in), version); err != nil {
+			t.Fatal(err)
 		}
+		found, err := filepath.Glob(filepath.Join(directory, in, "*.deb"))
+		if err != nil || len(found) != 2 {
+			t.Fatalf("%q, %v", found, err)
+		}
+		for _, file := range found {
+			files[filepath.Join(in, filepath.Base(file))] = file
+		}
+		return strings.Split(filepath.Base(found[0]), "_")[1]
 	}
-	return version, next
+	version = make("", "")
+	return version, make("next", version+"+next"), files
 }
 
 // follow does what README.md says, on two directors.
@@ -174,8 +163,8 @@ func TestNewUser(t *testing.T) {
 		t.Skip("no -kernel: make trial")
 	}
 	session := readSession(t)
-	a, b := boot(t)
-	version, next := packages(t, a, b)
+	version, next, files := packages(t)
+	a, b := boot(t, files)
 	prepare(t, a, b)
 	follow(t, session, a, b)
 	a.synced(t, "director-b")
