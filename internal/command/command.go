@@ -56,7 +56,7 @@ var errMisused = errors.New("not a command")
 var commands = []command{
 	{"run", "", "synchronize connections until SIGTERM (the default)", false, run},
 	{"check-config", "", "validate the configuration, and the key files of version 2, and exit", false, checkConfig},
-	{"config", "show", "show all settings, and where each comes from", true, configure},
+	{"config", "show", "show all settings, and where each comes from; networks: those of the links", true, configure},
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
 	{"status", "", "show how the running daemon and its peers are", true, status},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},

@@ -21,7 +21,7 @@ const (
 // other.
 var argumentWords = map[string][]string{
 	"completion": completion.Shells(),
-	"config":     {"show"},
+	"config":     {"show", "networks"},
 	"role":       {"master", "backup", "fault", "stop"},
 }
 

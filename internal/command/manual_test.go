@@ -20,7 +20,7 @@ func tagged(page, kind string) []string {
 		words = append(words, m[1])
 	}
 	slices.Sort(words)
-	return words
+	return slices.Compact(words)
 }
 
 func TestManualHasEveryCommandAndFlag(t *testing.T) {

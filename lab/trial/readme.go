@@ -11,11 +11,11 @@ import (
 
 // A Session is what README.md tells somebody who has two directors.
 type Session struct {
-	Install   []string  // on both
-	OnOne     []string  // makes the key and copies it
-	Settings  []Setting // of the file, on both
-	Start     []string  // on both
-	Look      []string  // on one
+	Install  []string  // on both
+	OnOne    []string  // makes the key and copies it
+	Settings []Setting // of the file, on both
+	Start    []string  // on both
+	Look     []string  // on one
 }
 
 // A Setting is a line of the configuration file.
