@@ -80,11 +80,12 @@ func boot(t *testing.T, given map[string]string) (a, b director) {
 	return director{guests[0], ctx}, director{guests[1], ctx}
 }
 
-// prepare does what is not a new user's: addresses, and root's way from A to B.
+// prepare does what is not a new user's: addresses, of which those of the link are
+// public ones, and root's way from A to B.
 func prepare(t *testing.T, a, b director) {
 	t.Helper()
 	for i, d := range []director{a, b} {
-		d.shell(t, fmt.Sprintf("ip link set eth1 up; ip addr add 10.0.0.%d/24 dev eth1; echo 10.0.0.2 director-b >>/etc/hosts", i+1))
+		d.shell(t, fmt.Sprintf("ip link set eth1 up; ip addr add 203.0.113.%d/24 dev eth1; echo 203.0.113.2 director-b >>/etc/hosts", i+1))
 		d.shell(t, service)
 		d.shell(t, "cp -r "+debian.Given+"/. /root/")
 		if *prebuilt {
@@ -287,13 +288,14 @@ func sandbox(t *testing.T, d director) {
 		}
 	}
 	for script, want := range map[string]string{
-		"ps -o user=,group= -p " + pid + " | tr -s ' '":                   "ssyncp ssyncp",
-		"stat -c '%U %G %a' /dev/ssyncp":                                  "root ssyncp 660",
-		"stat -c '%U %G %a' /etc/ssyncp":                                  "root ssyncp 2750",
-		"stat -c '%U %G %a' /etc/ssyncp/key":                              "root ssyncp 640",
-		"systemctl is-enabled ssyncpd":                                    "enabled",
-		"ls /proc/" + pid + "/root/home | wc -l":                          "0",
-		"ls /proc/" + pid + "/root/dev | grep -c '^[hsv]d[a-z]$' || true": "0",
+		"ps -o user=,group= -p " + pid + " | tr -s ' '":                          "ssyncp ssyncp",
+		"stat -c '%U %G %a' /dev/ssyncp":                                         "root ssyncp 660",
+		"stat -c '%U %G %a' /etc/ssyncp":                                         "root ssyncp 2750",
+		"stat -c '%U %G %a' /etc/ssyncp/key":                                     "root ssyncp 640",
+		"systemctl is-enabled ssyncpd":                                           "enabled",
+		"ls /proc/" + pid + "/root/home | wc -l":                                 "0",
+		"ls /proc/" + pid + "/root/dev | grep -c '^[hsv]d[a-z]$' || true":        "0",
+		"systemctl show --property=IPAddressAllow ssyncpd | grep -o ' 203[^ ]*'": "203.0.113.0/24",
 	} {
 		if out := d.shell(t, script); out != want {
 			t.Errorf("%s: %s, want %s", script, out, want)
