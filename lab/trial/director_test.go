@@ -63,7 +63,7 @@ func eventually(t *testing.T, limit time.Duration, wrong func() string) {
 // synced waits until a director is synced, with a peer that is.
 func (d director) synced(t *testing.T, peer string) {
 	t.Helper()
-	eventually(t, time.Minute, func() string {
+	eventually(t, 2*time.Minute, func() string {
 		out, err := d.all("ssyncpd status")
 		if err == nil && strings.HasPrefix(out, "synced\n") &&
 			slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool {
@@ -169,7 +169,7 @@ func (d director) table(t *testing.T, owned bool) []string {
 // are so many.
 func (d director) tells(t *testing.T, peer director, count int) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() string {
+	eventually(t, time.Minute, func() string {
 		own, copies := d.table(t, true), peer.table(t, false)
 		if len(own) != count {
 			return fmt.Sprintf("%s owns %d connections, %d were opened", d.Name(), len(own), count)

@@ -311,7 +311,7 @@ func reload(t *testing.T, d director) {
 	d.shell(t, `sed -i 's/^level = .*/level = "debug"/' `+file+"; systemctl reload ssyncpd")
 	journal := func(want string) {
 		t.Helper()
-		eventually(t, 10*time.Second, func() string {
+		eventually(t, 30*time.Second, func() string {
 			out := d.shell(t, "journalctl -q -o cat -u ssyncpd -n 40")
 			if strings.Contains(out, want) {
 				return ""
@@ -334,7 +334,7 @@ func reload(t *testing.T, d director) {
 func hang(t *testing.T, d director) {
 	was := d.show(t, "NRestarts")
 	d.shell(t, "kill -STOP "+d.show(t, "MainPID"))
-	eventually(t, 90*time.Second, func() string {
+	eventually(t, 2*time.Minute, func() string {
 		if n := d.show(t, "NRestarts"); n == was {
 			return "NRestarts=" + n
 		}
