@@ -340,7 +340,7 @@ func hang(t *testing.T, d director) {
 		}
 		return ""
 	})
-	if out := d.shell(t, "journalctl -q -o cat -u ssyncpd -n 20"); !strings.Contains(out, "Watchdog timeout") {
+	if out := d.shell(t, "journalctl -q -o cat -u ssyncpd -n 60"); !strings.Contains(out, "Failed with result 'watchdog'") {
 		t.Errorf("the journal:\n%s", out)
 	}
 	d.synced(t, "director-a")
