@@ -61,6 +61,7 @@ var commands = []command{
 	{"status", "", "show how the running daemon and its peers are", true, status},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
 	{"role", "role", "tell the running daemon what a VRRP instance is: --instance NAME master, backup, fault, or stop", false, role},
+	{"doctor", "", "look for what keeps this director from synchronizing, and say what to do; exit code 1 if there is a warning or a failure", true, examine},
 	{"dump", "", "show this director's connections, as the kernel module has them", true, dump},
 	{"stats", "", "show the kernel module's counters", true, stats},
 	{"completion", "shell", "print what bash, zsh or fish needs to complete command lines", false, complete},
@@ -98,7 +99,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	case inv.flags.NArg() > limit:
 		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
-		return inv.misused("--json is for config, status, dump and stats")
+		return inv.misused("--json is for config, status, doctor, dump and stats")
 	case inv.flags.Changed(instanceFlag) && chosen.name != "role":
 		return inv.misused("--instance is for role")
 	case chosen.name == "role" && (inv.instance == "" || inv.argument == ""):
@@ -108,10 +109,12 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	if errors.Is(err, errMisused) {
 		return inv.misused(err.Error())
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errFindings) {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "%sssyncpd: %s\n", inv.priority(slog.LevelError), strings.TrimSuffix(line, "\n"))
 		}
+	}
+	if err != nil {
 		return exitFailed
 	}
 	return exitOK
@@ -125,7 +128,7 @@ func newInvocation(version string, stdout, stderr io.Writer) *invocation {
 	inv.flags.SortFlags = false
 	inv.flags.Usage = func() {}
 	config.Flags(inv.flags)
-	inv.flags.BoolVar(&inv.json, jsonFlag, false, "config, status, dump, stats: JSON instead of text")
+	inv.flags.BoolVar(&inv.json, jsonFlag, false, "config, status, doctor, dump, stats: JSON instead of text")
 	inv.flags.StringVar(&inv.instance, instanceFlag, "", "role: `name` of the vrrp_instance")
 	inv.flags.BoolVar(&inv.showVersion, "version", false, "show the version and exit")
 	return inv
