@@ -111,8 +111,6 @@ type examination struct {
 	interfaces  map[string]Interface
 	ownUnit     unitFile
 	heardOnLink []bool // a peer is heard, by link
-	probed      []error
-	daemons     []SyncDaemon
 }
 
 // Examine runs all checks.
@@ -160,7 +158,6 @@ func (x *examination) gather() {
 			}
 		}
 	}
-	x.probed = make([]error, len(x.Config.Links))
 }
 
 // livePeers returns those that the running daemon hears.

@@ -41,12 +41,12 @@ func (x *examination) rules() (ruleset, bool) {
 	if text, err := x.host.Files.ReadFile("/proc/net/ip_tables_names"); err == nil && len(strings.TrimSpace(string(text))) > 0 {
 		x.find(Note, "iptables-legacy-save shows them", "there are rules of the older iptables, which are not read here")
 	}
-	if !x.loaded("nf_tables") && !x.builtIn("nf_tables") {
+	text, err := x.host.Run(x.ctx, "nft", "-j", "-n", "list", "ruleset")
+	switch {
+	case errors.Is(err, exec.ErrNotFound) && !x.loaded("nf_tables"):
 		x.fact("no nftables")
 		return ruleset{}, true
-	}
-	text, err := x.host.Run(x.ctx, "nft", "-j", "-n", "list", "ruleset")
-	if err != nil {
+	case err != nil:
 		remedy := "run ssyncpd doctor as root"
 		if errors.Is(err, exec.ErrNotFound) {
 			remedy = "apt-get install nftables"
@@ -61,12 +61,6 @@ func (x *examination) rules() (ruleset, bool) {
 	}
 	x.fact("%d chains of nftables", len(rules.chains))
 	return rules, true
-}
-
-// builtIn reports whether the kernel has something without a module.
-func (x *examination) builtIn(module string) bool {
-	text, err := x.host.Files.ReadFile("/lib/modules/" + x.release() + "/modules.builtin")
-	return err == nil && strings.Contains(string(text), "/"+module+".ko")
 }
 
 // packet is one of a link.

@@ -27,9 +27,9 @@ type Host struct {
 	SourceTo func(netip.Addr) (netip.Addr, error)
 
 	// Probe sends something to the group of a link that does not leave this
-	// host, and waits until it comes in. Its errors are errNotHeard,
-	// errSendDropped, and what kept it from being sent.
-	Probe func(ctx context.Context, link config.Link, on Interface) error
+	// host and, to hear it, waits until it comes in. Its errors are
+	// errNotHeard, errSendDropped, and what kept it from being sent.
+	Probe func(ctx context.Context, link config.Link, on Interface, hear bool) error
 
 	// Run runs a program, and returns what it writes.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)

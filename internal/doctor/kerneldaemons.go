@@ -17,7 +17,6 @@ func (x *examination) kernelDaemons() {
 	case err != nil:
 		x.find(Note, "run ssyncpd doctor as root, or look with ipvsadm --list --daemon", "whether the in-kernel sync daemon runs is not known: %v", err)
 	}
-	x.daemons = daemons
 	master, backup := false, false
 	for _, d := range daemons {
 		if d.Master {

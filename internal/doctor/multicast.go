@@ -10,8 +10,8 @@ import (
 	"github.com/ssyncp/ssyncp/internal/config"
 )
 
-// multicast looks whether what goes to a group comes in: where no peer is heard,
-// something is sent that stays on this host.
+// multicast looks whether what goes to a group goes out, and comes in: something
+// is sent that stays on this host. Where peers are heard it need not come in.
 func (x *examination) multicast() {
 	for n, l := range x.Config.Links {
 		i, ok := x.usable(l)
@@ -22,12 +22,9 @@ func (x *examination) multicast() {
 			x.find(Failure, "systemctl restart ssyncpd; its log says why it could not open the link (journalctl -u ssyncpd)",
 				"link %d: ssyncpd runs, and %s is not a member of group %v", n+1, i.Name, l.Group)
 		}
-		if x.heardOnLink[n] {
+		switch err := x.host.Probe(x.ctx, l, i, !x.heardOnLink[n]); {
+		case err == nil && x.heardOnLink[n]:
 			x.fact("link %d: peers are heard", n+1)
-			continue
-		}
-		x.probed[n] = x.host.Probe(x.ctx, l, i)
-		switch err := x.probed[n]; {
 		case err == nil:
 			x.fact("link %d: this host's rules let group %v through", n+1, l.Group)
 			x.snooping(n, l, i)

@@ -28,10 +28,11 @@ const (
 )
 
 // probe sends to the group with a TTL of 0, so that it goes through the rules of
-// this host both ways, and nowhere else. A daemon that runs here hears it, too,
-// and counts it under receive_dropped, ttl. The sockets are raw ones also where
+// this host, and nowhere else: on the way out, and to hear it, on the way in. A
+// daemon that runs here hears it then, too, and counts it under receive_dropped,
+// ttl. The sockets are raw ones also where
 // the link has a port, as that may be the daemon's already.
-func probe(ctx context.Context, link config.Link, on Interface) error {
+func probe(ctx context.Context, link config.Link, on Interface, hear bool) error {
 	protocol := wire.Protocol
 	if link.UDPPort != 0 {
 		protocol = unix.IPPROTO_UDP
@@ -45,7 +46,7 @@ func probe(ctx context.Context, link config.Link, on Interface) error {
 		return fmt.Errorf("raw socket: %w", err)
 	}
 	defer unix.Close(fd)
-	to, err := prepare(fd, link, on)
+	to, err := prepare(fd, link, on, hear)
 	if err != nil {
 		return err
 	}
@@ -66,6 +67,8 @@ func probe(ctx context.Context, link config.Link, on Interface) error {
 			return errSendDropped
 		case err != nil:
 			return fmt.Errorf("send: %w", err)
+		case !hear:
+			return nil
 		}
 		for until := time.Now().Add(probeWait); time.Now().Before(until); {
 			if err := ctx.Err(); err != nil {
@@ -82,7 +85,11 @@ func probe(ctx context.Context, link config.Link, on Interface) error {
 }
 
 // prepare makes the socket send to the link's group and hear it.
-func prepare(fd int, link config.Link, on Interface) (to unix.Sockaddr, err error) {
+func prepare(fd int, link config.Link, on Interface, hear bool) (to unix.Sockaddr, err error) {
+	loop := 0
+	if hear {
+		loop = 1
+	}
 	wait := unix.NsecToTimeval(int64(probeWait / 4))
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
 		return nil, fmt.Errorf("SO_RCVTIMEO: %w", err)
@@ -96,7 +103,7 @@ func prepare(fd int, link config.Link, on Interface) (to unix.Sockaddr, err erro
 	if link.Group.Is6() {
 		set("IPV6_MULTICAST_IF", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, on.Index))
 		set("IPV6_MULTICAST_HOPS", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 0))
-		set("IPV6_MULTICAST_LOOP", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 1))
+		set("IPV6_MULTICAST_LOOP", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, loop))
 		set("join of group "+link.Group.String(), unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP,
 			&unix.IPv6Mreq{Multiaddr: link.Group.As16(), Interface: uint32(on.Index)}))
 		return &unix.SockaddrInet6{Addr: link.Group.As16(), ZoneId: uint32(on.Index)}, errors.Join(failed...)
@@ -104,7 +111,7 @@ func prepare(fd int, link config.Link, on Interface) (to unix.Sockaddr, err erro
 	member := unix.IPMreqn{Multiaddr: link.Group.As4(), Ifindex: int32(on.Index)}
 	set("IP_MULTICAST_IF", unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(on.Index)}))
 	set("IP_MULTICAST_TTL", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, 0))
-	set("IP_MULTICAST_LOOP", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 1))
+	set("IP_MULTICAST_LOOP", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, loop))
 	set("join of group "+link.Group.String(), unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &member))
 	return &unix.SockaddrInet4{Addr: link.Group.As4()}, errors.Join(failed...)
 }
