@@ -39,6 +39,11 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 			d.status.Membership.Peers = live
 			d.status.State = "synced"
 		}},
+		{"a peer that was started anew", func(d *director) {
+			before := peer()
+			before.Lost = true
+			d.status.Peers = append(d.status.Peers, before)
+		}},
 		{"a drop-in that allows the link", func(d *director) {
 			d.link().Addresses = prefixes("203.0.113.1/24")
 			d.text["/etc/systemd/system/ssyncpd.service.d/override.conf"] = "[Service]\nIPAddressAllow=203.0.113.0/24\n"

@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/admin"
@@ -92,7 +93,10 @@ func (x *examination) peers() {
 			"no peer was ever heard (%s)", x.status.State)
 	}
 	for _, p := range x.status.Peers {
+		again := slices.ContainsFunc(live, func(other admin.Peer) bool { return other.SenderID == p.SenderID })
 		switch {
+		case p.Lost && again:
+			// It was started anew.
 		case p.Twin:
 			x.find(Failure, "systemd-machine-id-setup on the copy (remove its /etc/machine-id first), or another wire.sender_id there",
 				"two directors have the number of %s: one is a copy of the other's machine", peerName(p))

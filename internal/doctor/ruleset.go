@@ -271,7 +271,8 @@ func (w *walk) match(body any, name chainName) truth {
 	return maybe
 }
 
-// field returns what the packet has there, by all the names that it goes by;
+// field returns what the packet has there, by all the names and numbers that it
+// goes by;
 // none of them is a packet without that field.
 func (p packet) field(left map[string]any) (values []string, known bool) {
 	at := func(kind, key string) string {
@@ -293,16 +294,16 @@ func (p packet) field(left map[string]any) (values []string, known bool) {
 		return []string{"ipv6", "ip6"}, true
 	case "pkttype":
 		if p.dest.IsMulticast() && !p.outgoing {
-			return []string{"multicast"}, true
+			return []string{"multicast", "2"}, true
 		}
 		return nil, false
 	}
 	if at("ct", "key") == "state" {
 		// A group never answers. Peers that are told from both sides do.
 		if p.dest.IsMulticast() {
-			return []string{"new"}, true
+			return []string{"new", "8"}, true
 		}
-		return []string{"new", "established"}, true
+		return []string{"new", "8", "established", "2"}, true
 	}
 	protocol, field := at("payload", "protocol"), at("payload", "field")
 	if (protocol == "ip" && !p.source.Is4()) || (protocol == "ip6" && !p.source.Is6()) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/doctor"
 	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/lab/topology"
 )
 
 // found returns the finding of a check that has these words, and whether there
@@ -39,10 +40,10 @@ func findings(r doctor.Report) string {
 func TestDoctor(t *testing.T) {
 	const port = 8000
 	c := newCluster(t, 2, 1)
-	service := func() { c.AddService(t, director.Service{Method: director.NAT}, port) }
-	service()
-	c.synced(t)
 	a := c.Directors[0]
+	nat := director.Service{Method: director.NAT}
+	nat.Virtual, nat.Servers = c.AddService(t, nat, port), c.ServersAt(topology.IPv4, port)
+	c.synced(t)
 	examine := func() doctor.Report { return c.daemons[0].Doctor(t) }
 	well := func(when string) {
 		t.Helper()
@@ -106,7 +107,7 @@ func TestDoctor(t *testing.T) {
 		{"the in-kernel backup runs, for nothing", func() { a.IPVSAdm(t, "--start-daemon", "backup", "--mcast-interface", director.SyncLink) },
 			func() { a.IPVSAdm(t, "--stop-daemon", "backup") },
 			"in-kernel daemon", "backup runs", "ipvsadm --stop-daemon backup", doctor.Warning},
-		{"there are no services", func() { a.IPVSAdm(t, "-C") }, service,
+		{"there are no services", func() { a.IPVSAdm(t, "-C") }, func() { a.AddService(t, nat) },
 			"services", "no virtual service", "ipvsadm -R", doctor.Warning},
 		{"nothing is forwarded", set("ipv4.ip_forward", "0"), set("ipv4.ip_forward", "1"),
 			"services", "net.ipv4.ip_forward is 0", "sysctl -w net.ipv4.ip_forward=1", doctor.Failure},
