@@ -15,7 +15,7 @@ func (x *examination) mtu() {
 		}
 	}
 	if n := x.count("peering_trouble", "narrow_links"); n > 0 {
-		x.find(Warning, "ping -M do -s 1472 PEER finds the link (1472 and 28 are 1500): give both interfaces and what is between them one MTU; journalctl -u ssyncpd has the size found",
+		x.find(Warning, "ping -M do -s 1472 PEER finds the link (1472 and 28 are 1500): give both interfaces and what is between them one MTU; journalctl -u ssyncpd has which link loses full-size frames",
 			"probes found that a link takes less than the MTU of its interface: frames are shorter since")
 	}
 	for _, c := range []struct{ group, name, what string }{
