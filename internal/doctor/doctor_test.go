@@ -3,17 +3,21 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/admin"
+	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/identity"
 	"github.com/ssyncp/ssyncp/internal/ipvsnetlink"
 	"github.com/ssyncp/ssyncp/internal/keyring"
+	"github.com/ssyncp/ssyncp/internal/transport"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
@@ -120,6 +124,7 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 
 		{"a kernel without IPVS", func(d *director) { delete(d.stat, "/proc/net/ip_vs"); d.text["/proc/modules"] = "" },
 			"kernel", Failure, "6.1.0-56-amd64 has no IPVS", "CONFIG_IP_VS=m"},
+		{"IPVS is built in", func(d *director) { d.text["/proc/modules"] = "" }, "kernel", Failure, "built into Linux", "CONFIG_IP_VS=m"},
 		{"IPVS is not loaded", func(d *director) {
 			delete(d.stat, "/proc/net/ip_vs")
 			d.text["/proc/modules"] = ""
@@ -329,6 +334,25 @@ func TestOldCountersAreNotesWherePeersAreHeard(t *testing.T) {
 	r := d.examine()
 	if r.Failures+r.Warnings > 0 || strings.Count(text(r), "note: since ssyncpd started") != 2 {
 		t.Errorf("found:\n%s", text(r))
+	}
+}
+
+func TestCountersThatAreAskedForExist(t *testing.T) {
+	names := make(map[string]bool)
+	d, err := cluster.New(cluster.Config{SyncID: 7, Sender: 1}, cluster.Parts{}, cluster.Settings{Period: time.Second, MaxPPS: 1}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofCluster, ofLinks := d.Counters(), transport.NewCounters()
+	for _, g := range append(ofCluster.Groups(), ofLinks.Dropped, ofLinks.PeerErrors) {
+		for name := range g.All() {
+			names[g.Group()+" "+name] = true
+		}
+	}
+	for _, c := range slices.Concat(failures, refusals, tooLarge, []counted{{group: "peering_trouble", name: "narrow_links"}}) {
+		if !names[c.group+" "+c.name] {
+			t.Errorf("there is no counter %s of %s", c.name, c.group)
+		}
 	}
 }
 

@@ -1,14 +1,16 @@
 package doctor
 
-import (
-	"strings"
-)
+import "strings"
 
 // kernel looks for IPVS.
 func (x *examination) kernel() {
+	const module = "boot a kernel that has it as a module (CONFIG_IP_VS=m), such as Debian's linux-image-amd64"
 	release := x.release()
 	x.fact("Linux %s", release)
 	if _, err := x.host.Files.Stat("/proc/net/ip_vs"); err == nil {
+		if !x.loaded("ip_vs") {
+			x.find(Failure, module, "IPVS is built into Linux %s: the module ssyncp needs it as a module", release)
+		}
 		return
 	}
 	if x.available("ip_vs") {
@@ -18,8 +20,7 @@ func (x *examination) kernel() {
 		x.find(Note, "modprobe ssyncp, which loads it", "IPVS (ip_vs) is not loaded")
 		return
 	}
-	x.find(Failure, "boot a kernel that has it as a module (CONFIG_IP_VS=m), such as Debian's linux-image-amd64",
-		"Linux %s has no IPVS that is a module", release)
+	x.find(Failure, module, "Linux %s has no IPVS that is a module", release)
 }
 
 // release is the running kernel's.

@@ -1,8 +1,6 @@
 package doctor
 
-import (
-	"strings"
-)
+import "strings"
 
 // module looks whether the kernel module is there.
 func (x *examination) module() {

@@ -6,6 +6,15 @@ import "time"
 // that where there is much to tell.
 const version1Packet = 20 + 1208
 
+const sameMTU = "set the MTU of the link's interface to that of the path, on all directors"
+
+// tooLarge are frames that did not fit somewhere.
+var tooLarge = []counted{
+	{"peer_unreachable", "fragmentation_needed", "a router on the way said that frames are too large", sameMTU},
+	{"peer_unreachable", "too_large", "frames were larger than the path to a peer", sameMTU},
+	{"receive_dropped", "fragment", "frames came in fragments, which are not taken", sameMTU},
+}
+
 // mtu looks whether frames of full size get through.
 func (x *examination) mtu() {
 	for n, l := range x.Config.Links {
@@ -18,14 +27,9 @@ func (x *examination) mtu() {
 		x.find(Warning, "ping -M do -s 1472 PEER finds the link (1472 and 28 are 1500): give both interfaces and what is between them one MTU; journalctl -u ssyncpd has which link loses full-size frames",
 			"probes found that a link takes less than the MTU of its interface: frames are shorter since")
 	}
-	for _, c := range []struct{ group, name, what string }{
-		{"peer_unreachable", "fragmentation_needed", "a router on the way said that frames are too large"},
-		{"peer_unreachable", "too_large", "frames were larger than the path to a peer"},
-		{"receive_dropped", "fragment", "frames came in fragments, which are not taken"},
-	} {
+	for _, c := range tooLarge {
 		if n := x.count(c.group, c.name); n > 0 {
-			x.find(x.sinceStart(), "set the MTU of the link's interface to that of the path, on all directors",
-				"since ssyncpd started %s: %s %s, %d", c.what, c.group, c.name, n)
+			x.find(x.sinceStart(), c.remedy, "since ssyncpd started %s: %s %s, %d", c.what, c.group, c.name, n)
 		}
 	}
 }

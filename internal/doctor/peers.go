@@ -16,6 +16,32 @@ const silence = 5 * time.Second
 // enabled is what `systemctl enable` makes.
 const enabled = "/etc/systemd/system/multi-user.target.wants/ssyncpd.service"
 
+// counted is something that the daemon counts, and what to do about it.
+type counted struct{ group, name, what, remedy string }
+
+// failures are what went wrong on this side, or on the way.
+var failures = []counted{
+	{"cluster_trouble", "lost", "news was lost in the kernel", "a larger queue (queue_len of the module), or a higher multicast.max_pps: docs/tuning.md"},
+	{"cluster_trouble", "link_failed", "a link failed", "journalctl -u ssyncpd says which and why"},
+	{"receive_dropped", "overrun", "frames of peers did not fit the socket", "a lower multicast.max_pps on the peers, or more processor time here: docs/tuning.md"},
+	{"peer_unreachable", "firewall", "a rule of this host dropped frames to peers", "nft list ruleset: the chains of hook output"},
+	{"peer_unreachable", "prohibited", "a rule on the way dropped frames to peers", "let IP protocol 114, or the link's udp_port, through there, in both directions"},
+	{"peer_unreachable", "no_route", "there was no route to a peer", "ip route get ADDRESS"},
+	{"peer_unreachable", "protocol_unreachable", "nobody listened at a peer", "systemctl status ssyncpd there"},
+	{"peer_unreachable", "port_unreachable", "nobody listened at a peer", "systemctl status ssyncpd there, and its udp_port"},
+}
+
+// refusals are frames that came in and were of no use.
+var refusals = []counted{
+	{"cluster_refused", "key", "sealed with a key that this director does not have", "compare the key IDs of `ssyncpd check-config` on all directors, and copy the key from one to the others"},
+	{"cluster_refused", "seal", "forged, damaged, or sealed with another key of the same ID", "if it goes on, somebody on the link sends them: SECURITY.md"},
+	{"cluster_refused", "not_sealed", "not sealed", `wire.auth is "none" on a peer: set it to "psk" there`},
+	{"cluster_refused", "sealed", "sealed, and wire.auth is \"none\" here", `set wire.auth = "psk" here`},
+	{"cluster_refused", "other_version", "of another version", "wire.version and wire.dual_until on the peers"},
+	{"cluster_refused", "foreign_sync_id", "of another sync ID", "sync_id has to be the same on the directors of a cluster; another cluster on the link does no harm"},
+	{"receive_dropped", "not_a_peer", "from addresses that are not in the list of peers", "add the address to the peers of the link, if it is one"},
+}
+
 // daemon looks whether ssyncpd runs, and how it is.
 func (x *examination) daemon() {
 	if x.status == nil {
@@ -23,16 +49,7 @@ func (x *examination) daemon() {
 		return
 	}
 	x.fact("ssyncpd %s runs", x.status.Version)
-	for _, failure := range []struct{ group, name, what, remedy string }{
-		{"cluster_trouble", "lost", "news was lost in the kernel", "a larger queue (queue_len of the module), or a higher multicast.max_pps: docs/tuning.md"},
-		{"cluster_trouble", "link_failed", "a link failed", "journalctl -u ssyncpd says which and why"},
-		{"receive_dropped", "overrun", "frames of peers did not fit the socket", "a lower multicast.max_pps on the peers, or more processor time here: docs/tuning.md"},
-		{"peer_unreachable", "firewall", "a rule of this host dropped frames to peers", "nft list ruleset: the chains of hook output"},
-		{"peer_unreachable", "prohibited", "a rule on the way dropped frames to peers", "let IP protocol 114, or the link's udp_port, through there, in both directions"},
-		{"peer_unreachable", "no_route", "there was no route to a peer", "ip route get ADDRESS"},
-		{"peer_unreachable", "protocol_unreachable", "nobody listened at a peer", "systemctl status ssyncpd there"},
-		{"peer_unreachable", "port_unreachable", "nobody listened at a peer", "systemctl status ssyncpd there, and its udp_port"},
-	} {
+	for _, failure := range failures {
 		if n := x.count(failure.group, failure.name); n > 0 {
 			x.find(x.sinceStart(), failure.remedy, "since ssyncpd started %s: %s %s, %d", failure.what, failure.group, failure.name, n)
 		}
@@ -118,20 +135,10 @@ func (x *examination) peers() {
 
 // refusedFrames looks at frames that came in and were of no use.
 func (x *examination) refusedFrames() {
-	for _, r := range []struct{ name, what, remedy string }{
-		{"key", "sealed with a key that this director does not have", "compare the key IDs of `ssyncpd check-config` on all directors, and copy the key from one to the others"},
-		{"seal", "forged, damaged, or sealed with another key of the same ID", "if it goes on, somebody on the link sends them: SECURITY.md"},
-		{"not_sealed", "not sealed", `wire.auth is "none" on a peer: set it to "psk" there`},
-		{"sealed", "sealed, and wire.auth is \"none\" here", `set wire.auth = "psk" here`},
-		{"other_version", "of another version", "wire.version and wire.dual_until on the peers"},
-		{"foreign_sync_id", "of another sync ID", "sync_id has to be the same on the directors of a cluster; another cluster on the link does no harm"},
-	} {
-		if n := x.count("cluster_refused", r.name); n > 0 {
+	for _, r := range refusals {
+		if n := x.count(r.group, r.name); n > 0 {
 			x.find(x.sinceStart(), r.remedy, "since ssyncpd started %d frames were %s", n, r.what)
 		}
-	}
-	if n := x.count("receive_dropped", "not_a_peer"); n > 0 {
-		x.find(x.sinceStart(), "add the address to the peers of the link, if it is one", "since ssyncpd started %d frames came from addresses that are not in the list of peers", n)
 	}
 }
 
