@@ -43,6 +43,11 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 			d.status.Membership.Peers = live
 			d.status.State = "synced"
 		}},
+		{"services of IPv6 alone, without forwarding of IPv4", func(d *director) {
+			d.text["/proc/net/ip_vs"] = "TCP  [2001:0db8:0000:0000:0000:0000:0000:0080]:1F40 rr \n  -> [2001:0db8:0000:0000:0000:0000:0000:0021]:1F40      Masq    1      0          0\n"
+			d.set("ipv4/ip_forward", "0")
+		}},
+		{"a public address beside the link's own", func(d *director) { d.link().Addresses = append(d.link().Addresses, prefixes("203.0.113.80/32")...) }},
 		{"a peer that was started anew", func(d *director) {
 			before := peer()
 			before.Lost = true
@@ -189,6 +194,12 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 			d.interfaces = append(d.interfaces, Interface{Name: "tunl0", Up: true})
 			d.set("ipv4/conf/tunl0/rp_filter", "1")
 		}, "services", Warning, "over tunl0 is dropped", "net.ipv4.conf.tunl0.rp_filter=2"},
+
+		{"a real server that drops what comes by another interface", func(d *director) {
+			d.text["/proc/net/ip_vs"] += "  -> C0000217:1F40      Route   1      0          0\n  -> 0A000218:1F40      Local   1      0          0\n"
+			d.text["/proc/net/route"] = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\neth9\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\n"
+			d.set("ipv4/conf/eth0/rp_filter", "1")
+		}, "services", Warning, "over eth0 is dropped where the way back to the client is by eth9", "net.ipv4.conf.eth0.rp_filter=2"},
 
 		{"templates alone", func(d *director) { d.set("ipv4/vs/sync_persist_mode", "1") }, "sysctl", Warning, "sync_persist_mode=1", "sync_persist_mode=0"},
 		{"drop_entry", func(d *director) { d.set("ipv4/vs/drop_entry", "3") }, "sysctl", Warning, "drop_entry=3", "drop_entry=1"},

@@ -1,7 +1,10 @@
 package doctor
 
 import (
+	"cmp"
+	"encoding/hex"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -9,7 +12,7 @@ import (
 // services are those of IPVS, by how they forward.
 type services struct {
 	count, servers int
-	methods        map[string]int // real servers by the column "Forward"
+	methods        map[string][]netip.Addr // real servers by the column "Forward"
 }
 
 // readServices reads /proc/net/ip_vs:
@@ -21,19 +24,33 @@ func readServices(files Files) (services, bool) {
 	if err != nil {
 		return services{}, false
 	}
-	s := services{methods: make(map[string]int)}
+	s := services{methods: make(map[string][]netip.Addr)}
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
 		switch {
 		case len(fields) < 3:
 		case fields[0] == "->" && fields[1] != "RemoteAddress:Port":
 			s.servers++
-			s.methods[fields[2]]++
+			s.methods[fields[2]] = append(s.methods[fields[2]], serverAddress(fields[1]))
 		case fields[0] == "TCP", fields[0] == "UDP", fields[0] == "SCTP", fields[0] == "FWM":
 			s.count++
 		}
 	}
 	return s, true
+}
+
+// serverAddress reads 0A000216:1F40, or [2001:0db8:...]:1F40.
+func serverAddress(text string) netip.Addr {
+	host := text[:max(strings.LastIndexByte(text, ':'), 0)]
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return a
+	}
+	b, err := hex.DecodeString(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }
 
 // services looks at what IPVS is to do here, after a failover at the latest.
@@ -53,10 +70,11 @@ func (x *examination) services() {
 	case s.servers == 0:
 		x.find(Warning, "add them, as on the other directors: a health checker that removed all of them is the usual reason", "no virtual service has a real server")
 	}
-	if s.methods["Masq"] > 0 && x.sysctl("ipv4.ip_forward") == "0" {
+	if slices.ContainsFunc(s.methods["Masq"], netip.Addr.Is4) && x.sysctl("ipv4.ip_forward") == "0" {
 		x.find(Failure, "sysctl -w net.ipv4.ip_forward=1", "services with NAT, and net.ipv4.ip_forward is 0: after a failover to here nothing is answered")
 	}
-	if s.methods["Local"] == 0 || s.methods["Route"]+s.methods["Tunnel"] == 0 {
+	others := slices.Concat(s.methods["Route"], s.methods["Tunnel"])
+	if len(s.methods["Local"]) == 0 || len(others) == 0 {
 		return
 	}
 	x.fact("a real server itself")
@@ -64,32 +82,22 @@ func (x *examination) services() {
 		x.find(Warning, "net.ipv4.vs.backup_only=1, with the in-kernel backup where the director is passive: docs/dr-directors.md",
 			"this director is one of its own real servers, and net.ipv4.vs.backup_only is 0: while it is passive it forwards back what it should serve")
 	}
-	x.reverse()
+	x.reverse(others)
 }
 
 // reverse looks whether what another director forwards here is dropped on its
-// way in: it comes from a client, over the interface of the real servers.
-func (x *examination) reverse() {
+// way in: it comes from a client, over a tunnel or the interface of the real
+// servers.
+func (x *examination) reverse(servers []netip.Addr) {
 	out := x.defaultRoute()
 	for _, name := range slices.Sorted(maps.Keys(x.interfaces)) {
 		i := x.interfaces[name]
-		tunnel := strings.HasPrefix(name, "tunl")
-		if !i.Up || i.Loopback || name == out || out == "" && !tunnel || x.isLink(name) || x.strict(name) == "" {
-			continue
-		}
-		if !tunnel && len(i.Addresses) == 0 {
+		if !i.Up || name == out || x.strict(name) == "" || !strings.HasPrefix(name, "tunl") && (out == "" || !slices.ContainsFunc(servers, i.near)) {
 			continue
 		}
 		x.find(Warning, "sysctl -w net.ipv4.conf."+name+".rp_filter=2 net.ipv4.conf.all.rp_filter=0, if clients' packets come in there",
-			"%s: what another director forwards to this one over %s is dropped where the way back to the client is by %s", x.strict(name), name, orNone(out))
+			"%s: what another director forwards to this one over %s is dropped where the way back to the client is by %s", x.strict(name), name, cmp.Or(out, "another interface"))
 	}
-}
-
-func orNone(name string) string {
-	if name == "" {
-		return "another interface"
-	}
-	return name
 }
 
 // defaultRoute returns the interface of the default route of IPv4.
@@ -104,14 +112,4 @@ func (x *examination) defaultRoute() string {
 		}
 	}
 	return ""
-}
-
-// isLink reports whether directors talk over an interface.
-func (x *examination) isLink(name string) bool {
-	for _, l := range x.Config.Links {
-		if l.Interface == name {
-			return true
-		}
-	}
-	return false
 }

@@ -112,10 +112,9 @@ func (x *examination) unit() {
 	for n, l := range x.Config.Links {
 		addresses := slices.Clone(l.Peers)
 		if l.Multicast() {
-			for _, p := range x.interfaces[l.Interface].Addresses {
-				if p.Addr().Is4() == l.Group.Is4() && (p.Addr().Is4() || p.Addr().IsLinkLocalUnicast()) {
-					addresses = append(addresses, p.Addr().WithZone(""))
-				}
+			// Those of peers are like our own one.
+			if own, ok := x.interfaces[l.Interface].IPv4(); ok && l.Group.Is4() {
+				addresses = append(addresses, own)
 			}
 			addresses = append(addresses, l.Group)
 		}
