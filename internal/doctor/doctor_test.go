@@ -57,6 +57,10 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 			d.link().Addresses = prefixes("203.0.113.1/24")
 			d.text["/etc/systemd/system/ssyncpd.service.d/override.conf"] = "[Service]\nIPAddressAllow=203.0.113.0/24\n"
 		}},
+		{"a unit that looked for the networks of the links", func(d *director) {
+			d.link().Addresses = prefixes("203.0.113.1/24")
+			d.text["/run/systemd/system.control/ssyncpd.service.d/50-IPAddressAllow.conf"] = "[Service]\nIPAddressAllow=\nIPAddressAllow=203.0.113.0/24\nIPAddressAllow=multicast\n"
+		}},
 		{"nobody has nftables", func(d *director) { d.nftErr = exec.ErrNotFound }},
 		{"started by hand, as root", func(d *director) {
 			delete(d.text, "/usr/lib/systemd/system/"+unitName)
@@ -269,6 +273,11 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 
 		{"addresses that the unit drops", func(d *director) { d.link().Addresses = prefixes("203.0.113.1/24") },
 			"unit", Failure, "drops packets of 203.0.113.1", "IPAddressAllow="},
+		{"addresses that came after the unit looked", func(d *director) {
+			d.text["/usr/lib/systemd/system/"+unitName] += "ExecStartPre=-+/bin/sh -c 'systemctl set-property --runtime %n IPAddressAllow=\"$(ssyncpd config networks)\"'\n"
+			d.text["/run/systemd/system.control/ssyncpd.service.d/50-IPAddressAllow.conf"] = "[Service]\nIPAddressAllow=\nIPAddressAllow=127.0.0.0/8\nIPAddressAllow=10.0.3.0/24\nIPAddressAllow=multicast\n"
+			d.link().Addresses = prefixes("203.0.113.1/24")
+		}, "unit", Failure, "drops packets of 203.0.113.1", "systemctl restart ssyncpd, which lets"},
 		{"peers that the unit drops", func(d *director) {
 			d.unicast()
 			d.subject.Config.Links[0].Peers = []netip.Addr{netip.MustParseAddr("203.0.113.2")}

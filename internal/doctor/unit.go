@@ -12,10 +12,12 @@ type unitFile struct {
 	path        string // "": there is none
 	user        string
 	deny, allow []string
+	allowsLinks bool // it looks for the networks of the links before each start
 }
 
-// Where units are, the first one wins.
-var unitDirectories = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+// Where units are, the first one wins. Those of "control" are of
+// `systemctl set-property`.
+var unitDirectories = []string{"/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
 const unitName = "ssyncpd.service"
 
@@ -66,6 +68,8 @@ func (u *unitFile) parse(text string) {
 		switch value = strings.TrimSpace(value); strings.TrimSpace(key) {
 		case "User":
 			u.user = value
+		case "ExecStartPre":
+			u.allowsLinks = u.allowsLinks || strings.Contains(value, "IPAddressAllow=")
 		case "IPAddressDeny":
 			add(&u.deny, value)
 		case "IPAddressAllow":
@@ -109,6 +113,13 @@ func (x *examination) unit() {
 		return
 	}
 	x.fact("%s", x.ownUnit.path)
+	remedy := "systemctl edit ssyncpd, with [Service] and IPAddressAllow= and the networks of the links; then systemctl restart ssyncpd"
+	if x.ownUnit.allowsLinks {
+		if x.process == nil {
+			return // nobody knows before it starts
+		}
+		remedy = "systemctl restart ssyncpd, which lets the networks through that the links have now; or " + remedy
+	}
 	for n, l := range x.Config.Links {
 		addresses := slices.Clone(l.Peers)
 		if l.Multicast() {
@@ -122,8 +133,7 @@ func (x *examination) unit() {
 			if x.ownUnit.passes(a) {
 				continue
 			}
-			x.find(Failure, "systemctl edit ssyncpd, with [Service] and IPAddressAllow= and the networks of the links; then systemctl restart ssyncpd",
-				"link %d: the unit drops packets of %v without a word (IPAddressDeny=)", n+1, a)
+			x.find(Failure, remedy, "link %d: the unit drops packets of %v without a word (IPAddressDeny=)", n+1, a)
 			break
 		}
 	}
