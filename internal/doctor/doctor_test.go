@@ -151,6 +151,7 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 			d.text["/lib/modules/6.1.0-56-amd64/modules.dep"] = "updates/dkms/ssyncp.ko:\n"
 			d.text["/sys/kernel/security/lockdown"] = "none [integrity] confidentiality\n"
 		}, "module", Failure, "not loaded", "mokutil --import"},
+		{"an upgraded module", func(d *director) { d.installed = "DEF" }, "module", Note, "another version of the module is installed", "modprobe -r ssyncp"},
 		{"unbound copies that end at once", func(d *director) {
 			d.text["/sys/module/ssyncp/parameters/accept_unbound"] = "Y\n"
 			d.set("ipv4/vs/expire_nodest_conn", "1")

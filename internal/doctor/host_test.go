@@ -28,8 +28,9 @@ type director struct {
 	daemons    []SyncDaemon
 	daemonsErr error
 	sources    map[netip.Addr]netip.Addr
-	probeErr   error // where the probe is to be heard
-	sendErr    error // where it is not
+	probeErr   error  // where the probe is to be heard
+	sendErr    error  // where it is not
+	installed  string // srcversion of the module
 	nft        string
 	nftErr     error
 	status     admin.Status
@@ -64,6 +65,7 @@ func newDirector() *director {
 			"/etc/group":                          "root:x:0:\nssyncp:x:998:\n",
 			"/proc/sys/kernel/osrelease":          "6.1.0-56-amd64\n",
 			"/proc/modules":                       "ssyncp 65536 1 - Live 0x0\nip_vs 200704 3 ssyncp, Live 0x0\n",
+			"/sys/module/ssyncp/srcversion":       "ABC\n",
 			"/sys/module/ssyncp/version":          "0.1.0\n",
 			"/proc/net/ip_vs":                     "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\nTCP  C0000250:1F40 rr \n  -> 0A000216:1F40      Masq    1      0          0\n",
 			"/proc/net/igmp":                      "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n2\teth1      :     2      V3\n\t\t\t\t510000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n",
@@ -85,8 +87,8 @@ func newDirector() *director {
 			{Name: "eth0", Index: 3, MTU: 1500, Up: true, Carrier: true, Multicast: true, Addresses: prefixes("192.0.2.11/24")},
 			{Name: "eth1", Index: 2, MTU: 1500, Up: true, Carrier: true, Multicast: true, Addresses: prefixes("10.0.3.11/24", "fe80::11/64")},
 		},
-		sources: map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.3.12"): netip.MustParseAddr("10.0.3.11")},
-		nft:     `{"nftables": []}`,
+		sources:   map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.3.12"): netip.MustParseAddr("10.0.3.11")},
+		installed: "ABC", nft: `{"nftables": []}`,
 		status: admin.Status{
 			Version: "1.2.3", Protocol: 2, SyncID: 7,
 			Membership: &admin.Membership{State: "synced", Peers: []admin.Peer{peer()}},
@@ -172,10 +174,13 @@ func (d *director) examine() Report {
 			return d.probeErr
 		},
 		Run: func(_ context.Context, name string, _ ...string) ([]byte, error) {
-			if name != "nft" {
-				return nil, exec.ErrNotFound
+			switch name {
+			case "nft":
+				return []byte(d.nft), d.nftErr
+			case "modinfo":
+				return []byte(d.installed + "\n"), nil
 			}
-			return []byte(d.nft), d.nftErr
+			return nil, exec.ErrNotFound
 		},
 		Status: func(context.Context, string) (admin.Status, error) { return d.status, d.statusErr },
 		Key: func(path string, user int) (frame.Key, error) {
