@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +82,9 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 		})
 	}
 }
+
+// documentName is how remedies name what to read.
+var documentName = regexp.MustCompile(`(?:docs|contrib)/[a-z0-9/.-]+[a-z]|SECURITY\.md`)
 
 func TestEveryFindingHasItsRemedy(t *testing.T) {
 	counted := func(group, name string) func(*director) {
@@ -322,6 +327,11 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 				for _, f := range result.Findings {
 					if f.Remedy == "" {
 						t.Errorf("no remedy for %s", f.What)
+					}
+					for _, document := range documentName.FindAllString(f.Remedy, -1) {
+						if _, err := os.Stat("../../" + document); err != nil {
+							t.Errorf("%s: there is no %s", f.Remedy, document)
+						}
 					}
 					if result.Check == tt.check && f.Severity == tt.severity && strings.Contains(f.What, tt.what) && strings.Contains(f.Remedy, tt.remedy) {
 						return
