@@ -34,7 +34,7 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 			d.text["/proc/net/ip_vs"] = "IP Virtual Server version 1.2.1 (size=4096)\n"
 		}},
 		{"a passive director that is a real server", func(d *director) {
-			d.text["/proc/net/ip_vs"] += "  -> 0A000217:1F40      Route   1      0          0\n  -> 0A000218:1F40      Local   1      0          0\n"
+			d.text["/proc/net/ip_vs"] += "  -> 0A000217:1F40      Route   1      0          0\n  -> C000020B:1F40      Route   1      0          0\n"
 			d.set("ipv4/vs/backup_only", "1")
 			d.daemons = []SyncDaemon{{Interface: "eth1"}}
 		}},
@@ -196,17 +196,17 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 			"services", Warning, "no virtual service has a real server", "add them"},
 		{"nothing is forwarded", func(d *director) { d.set("ipv4/ip_forward", "0") }, "services", Failure, "ip_forward is 0", "net.ipv4.ip_forward=1"},
 		{"a real server that forwards back", func(d *director) {
-			d.text["/proc/net/ip_vs"] += "  -> 0A000217:1F40      Route   1      0          0\n  -> 0A000218:1F40      Local   1      0          0\n"
+			d.text["/proc/net/ip_vs"] += "  -> 0A000217:1F40      Route   1      0          0\n  -> C000020B:1F40      Route   1      0          0\n"
 		}, "services", Warning, "backup_only is 0", "docs/dr-directors.md"},
 		{"a real server that drops what is forwarded", func(d *director) {
-			d.text["/proc/net/ip_vs"] += "  -> 0A000217:1F40      Tunnel  1      0          0\n  -> 0A000218:1F40      Local   1      0          0\n"
+			d.text["/proc/net/ip_vs"] += "  -> 0A000217:1F40      Tunnel  1      0          0\n  -> C000020B:1F40      Route   1      0          0\n"
 			d.text["/proc/net/route"] = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\neth9\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\n"
 			d.interfaces = append(d.interfaces, Interface{Name: "tunl0", Up: true})
 			d.set("ipv4/conf/tunl0/rp_filter", "1")
 		}, "services", Warning, "over tunl0 is dropped", "net.ipv4.conf.tunl0.rp_filter=2"},
 
 		{"a real server that drops what comes by another interface", func(d *director) {
-			d.text["/proc/net/ip_vs"] += "  -> C0000217:1F40      Route   1      0          0\n  -> 0A000218:1F40      Local   1      0          0\n"
+			d.text["/proc/net/ip_vs"] += "  -> C0000217:1F40      Route   1      0          0\n  -> C000020B:1F40      Route   1      0          0\n"
 			d.text["/proc/net/route"] = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\neth9\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\n"
 			d.set("ipv4/conf/eth0/rp_filter", "1")
 		}, "services", Warning, "over eth0 is dropped where the way back to the client is by eth9", "net.ipv4.conf.eth0.rp_filter=2"},

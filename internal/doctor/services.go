@@ -73,8 +73,10 @@ func (x *examination) services() {
 	if slices.ContainsFunc(s.methods["Masq"], netip.Addr.Is4) && x.sysctl("ipv4.ip_forward") == "0" {
 		x.find(Failure, "sysctl -w net.ipv4.ip_forward=1", "services with NAT, and net.ipv4.ip_forward is 0: after a failover to here nothing is answered")
 	}
-	others := slices.Concat(s.methods["Route"], s.methods["Tunnel"])
-	if len(s.methods["Local"]) == 0 || len(others) == 0 {
+	// By direct routing and by tunnels, a real server has the virtual address.
+	direct := slices.Concat(s.methods["Route"], s.methods["Tunnel"], s.methods["Local"])
+	others := slices.DeleteFunc(slices.Clone(direct), x.local)
+	if len(others) == 0 || len(others) == len(direct) {
 		return
 	}
 	x.fact("a real server itself")
@@ -83,6 +85,16 @@ func (x *examination) services() {
 			"this director is one of its own real servers, and net.ipv4.vs.backup_only is 0: while it is passive it forwards back what it should serve")
 	}
 	x.reverse(others)
+}
+
+// local reports whether an address is this host's.
+func (x *examination) local(a netip.Addr) bool {
+	for _, i := range x.interfaces {
+		if i.has(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // reverse looks whether what another director forwards here is dropped on its
@@ -95,7 +107,7 @@ func (x *examination) reverse(servers []netip.Addr) {
 		if !i.Up || name == out || x.strict(name) == "" || !strings.HasPrefix(name, "tunl") && (out == "" || !slices.ContainsFunc(servers, i.near)) {
 			continue
 		}
-		x.find(Warning, "sysctl -w net.ipv4.conf."+name+".rp_filter=2 net.ipv4.conf.all.rp_filter=0, if clients' packets come in there",
+		x.find(Warning, "sysctl -w net.ipv4.conf."+name+".rp_filter=2, if clients' packets come in there",
 			"%s: what another director forwards to this one over %s is dropped where the way back to the client is by %s", x.strict(name), name, cmp.Or(out, "another interface"))
 	}
 }
