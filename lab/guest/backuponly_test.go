@@ -37,6 +37,7 @@ func TestBackupOnly(t *testing.T) {
 		}
 		t.Cleanup(func() { echo.Close() })
 	}
+	c.synced(t)
 	// Neither runs a backup: the settings alone do nothing.
 	for _, daemon := range c.daemons {
 		r := daemon.Doctor(t)
