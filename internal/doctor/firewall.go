@@ -31,7 +31,7 @@ func (x *examination) firewall() {
 			}
 		}
 		if known {
-			x.find(Note, "ssyncpd on both: then `ssyncpd doctor` tells by what arrives", "link %d: whether firewalls between this host and its peers let %s through is not known: no peer is heard yet", n+1, what(l))
+			x.find(Note, "ssyncpd on both: then `ssyncpd doctor` tells by what arrives", "link %d: whether firewalls between this host and its peers let %s through is not known: no peer is heard yet", n+1, carrier(l))
 		}
 	}
 }
@@ -41,26 +41,29 @@ func (x *examination) rules() (ruleset, bool) {
 	if text, err := x.host.Files.ReadFile("/proc/net/ip_tables_names"); err == nil && len(strings.TrimSpace(string(text))) > 0 {
 		x.find(Note, "iptables-legacy-save shows them", "there are rules of the older iptables, which are not read here")
 	}
-	text, err := x.host.Run(x.ctx, "nft", "-j", "-n", "list", "ruleset")
+	rules, err := x.nftables()
 	switch {
+	case err == nil:
+		x.fact("%d chains of nftables", len(rules.chains))
+		return rules, true
 	case errors.Is(err, exec.ErrNotFound) && !x.loaded("nf_tables"):
 		x.fact("no nftables")
 		return ruleset{}, true
-	case err != nil:
-		remedy := "run ssyncpd doctor as root"
-		if errors.Is(err, exec.ErrNotFound) {
-			remedy = "apt-get install nftables"
-		}
-		x.find(Note, remedy, "the rules of nftables are not known: %v", err)
-		return ruleset{}, false
+	case errors.Is(err, exec.ErrNotFound):
+		x.find(Note, "apt-get install nftables", "the rules of nftables are not known: %v", err)
+	default:
+		x.find(Note, "run ssyncpd doctor as root; nft list ruleset", "the rules of nftables are not known: %v", err)
 	}
-	rules, err := parseRuleset(text)
+	return ruleset{}, false
+}
+
+// nftables asks nft.
+func (x *examination) nftables() (ruleset, error) {
+	text, err := x.host.Run(x.ctx, "nft", "-j", "-n", "list", "ruleset")
 	if err != nil {
-		x.find(Note, "nft list ruleset", "the rules of nftables are not known: %v", err)
-		return ruleset{}, false
+		return ruleset{}, fmt.Errorf("nft -j list ruleset: %w", err)
 	}
-	x.fact("%d chains of nftables", len(rules.chains))
-	return rules, true
+	return parseRuleset(text)
 }
 
 // packet is one of a link.
@@ -95,17 +98,17 @@ func accepting(l config.Link, i Interface, outgoing bool) string {
 		chain, on = "output", "oifname"
 	}
 	return fmt.Sprintf("a rule that accepts it before the one that drops it, such as: nft insert rule inet filter %s %s %s %s accept (and in /etc/nftables.conf)",
-		chain, on, i.Name, match(l))
+		chain, on, i.Name, nftMatch(l))
 }
 
-func match(l config.Link) string {
+func nftMatch(l config.Link) string {
 	if l.UDPPort != 0 {
 		return fmt.Sprintf("udp dport %d", l.UDPPort)
 	}
 	return fmt.Sprintf("meta l4proto %d", wire.Protocol)
 }
 
-func what(l config.Link) string {
+func carrier(l config.Link) string {
 	if l.UDPPort != 0 {
 		return fmt.Sprintf("UDP port %d", l.UDPPort)
 	}
@@ -114,11 +117,7 @@ func what(l config.Link) string {
 
 // culprit names the chain that drops a probe, where the rules tell.
 func (x *examination) culprit(l config.Link, i Interface, outgoing bool) string {
-	text, err := x.host.Run(x.ctx, "nft", "-j", "-n", "list", "ruleset")
-	if err != nil {
-		return ""
-	}
-	rules, err := parseRuleset(text)
+	rules, err := x.nftables()
 	if err != nil {
 		return ""
 	}
