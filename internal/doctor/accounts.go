@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ssyncp/ssyncp/internal/keyring"
 )
 
 // account is a user as files know it.
@@ -81,23 +83,25 @@ func entries(files Files, file string, least int) func(func([]string) bool) {
 }
 
 // unreadable says what keeps an account from reading a file, by owners and modes
-// alone; "" is nothing. Whether it is there is not asked.
-func (a account) unreadable(files Files, file string) string {
+// alone, and what to do; "" is nothing. Whether it is there is not asked.
+func (a account) unreadable(files Files, file string) (why, remedy string) {
 	if a.user == 0 {
-		return ""
+		return "", ""
 	}
 	for directory := path.Dir(file); ; directory = path.Dir(directory) {
 		if s, err := files.Stat(directory); err == nil && !a.may(s, 1) {
-			return fmt.Sprintf("the directory %s is closed to it (mode %04o)", directory, s.Mode)
+			return fmt.Sprintf("the directory %s is closed to it (mode %04o)", directory, s.Mode),
+				fmt.Sprintf("chgrp %s %[2]s and chmod 2750 %[2]s", keyring.Group, directory)
 		}
 		if directory == "/" || directory == "." {
 			break
 		}
 	}
 	if s, err := files.Stat(file); err == nil && !a.may(s, 4) {
-		return fmt.Sprintf("its mode is %04o, its owner user %d, group %d", s.Mode, s.User, s.Group)
+		return fmt.Sprintf("its mode is %04o, its owner user %d, group %d", s.Mode, s.User, s.Group),
+			fmt.Sprintf("chgrp %s %[2]s and chmod 640 %[2]s", keyring.Group, file)
 	}
-	return ""
+	return "", ""
 }
 
 // may reports whether the account has one of the rights 4, 2, 1 in a file.

@@ -137,7 +137,7 @@ func Examine(ctx context.Context, host Host, subject Subject) Report {
 
 // gather asks what several checks want to know.
 func (x *examination) gather() {
-	x.ownUnit = readUnit(x.host.Files)
+	x.ownUnit = x.readUnit()
 	if x.Config.Admin.Socket != "" {
 		status, err := x.host.Status(x.ctx, x.Config.Admin.Socket)
 		if err == nil {

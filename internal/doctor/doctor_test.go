@@ -57,15 +57,18 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 		}},
 		{"a drop-in that allows the link", func(d *director) {
 			d.link().Addresses = prefixes("203.0.113.1/24")
-			d.text["/etc/systemd/system/ssyncpd.service.d/override.conf"] = "[Service]\nIPAddressAllow=203.0.113.0/24\n"
+			d.unit["IPAddressAllow"] += " 203.0.113.0/24"
 		}},
-		{"a unit that looked for the networks of the links", func(d *director) {
+		{"a unit that looks for the networks of the links when it starts", func(d *director) {
+			d.stopped()
+			d.statusErr = nil
+			d.stats.State = chardev.StateCapturing
 			d.link().Addresses = prefixes("203.0.113.1/24")
-			d.text["/run/systemd/system.control/ssyncpd.service.d/50-IPAddressAllow.conf"] = "[Service]\nIPAddressAllow=\nIPAddressAllow=203.0.113.0/24\nIPAddressAllow=multicast\n"
+			d.unit["ExecStartPre"] = "{ path=/bin/sh ; argv[]=/bin/sh -c exec systemctl set-property --runtime ssyncpd.service IPAddressAllow=... }"
 		}},
 		{"nobody has nftables", func(d *director) { d.nftErr = exec.ErrNotFound }},
 		{"started by hand, as root", func(d *director) {
-			delete(d.text, "/usr/lib/systemd/system/"+unitName)
+			d.unit = nil
 			d.text["/proc/4711/status"] = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n"
 		}},
 	} {
@@ -116,7 +119,7 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 		{"the configuration is root's alone", func(d *director) { d.stat[configFile] = FileStat{Mode: 0o600} },
 			"user", Failure, "user ssyncp cannot read " + configFile, "chmod 640 " + configFile},
 		{"the directory is root's alone", func(d *director) { d.stat["/etc/ssyncp"] = FileStat{Mode: 0o700, Directory: true} },
-			"user", Failure, "directory /etc/ssyncp is closed", "chmod 750"},
+			"user", Failure, "directory /etc/ssyncp is closed", "chmod 2750 /etc/ssyncp"},
 		{"a capability is missing", func(d *director) {
 			d.text["/proc/4711/status"] = "Uid:\t998\t998\t998\t998\nCapEff:\t0000000000001000\n"
 		},
@@ -280,10 +283,10 @@ func TestEveryFindingHasItsRemedy(t *testing.T) {
 		{"addresses that the unit drops", func(d *director) { d.link().Addresses = prefixes("203.0.113.1/24") },
 			"unit", Failure, "drops packets of 203.0.113.1", "IPAddressAllow="},
 		{"addresses that came after the unit looked", func(d *director) {
-			d.text["/usr/lib/systemd/system/"+unitName] += "ExecStartPre=-+/bin/sh -c 'systemctl set-property --runtime %n IPAddressAllow=\"$(ssyncpd config networks)\"'\n"
-			d.text["/run/systemd/system.control/ssyncpd.service.d/50-IPAddressAllow.conf"] = "[Service]\nIPAddressAllow=\nIPAddressAllow=127.0.0.0/8\nIPAddressAllow=10.0.3.0/24\nIPAddressAllow=multicast\n"
+			d.unit["ExecStartPre"] = "{ path=/bin/sh ; argv[]=/bin/sh -c exec systemctl set-property --runtime ssyncpd.service IPAddressAllow=... }"
 			d.link().Addresses = prefixes("203.0.113.1/24")
 		}, "unit", Failure, "drops packets of 203.0.113.1", "systemctl restart ssyncpd, which lets"},
+		{"a unit that systemd does not know yet", func(d *director) { d.unit["NeedDaemonReload"] = "yes" }, "unit", Note, "was changed", "systemctl daemon-reload"},
 		{"peers that the unit drops", func(d *director) {
 			d.unicast()
 			d.subject.Config.Links[0].Peers = []netip.Addr{netip.MustParseAddr("203.0.113.2")}

@@ -28,9 +28,10 @@ type director struct {
 	daemons    []SyncDaemon
 	daemonsErr error
 	sources    map[netip.Addr]netip.Addr
-	probeErr   error  // where the probe is to be heard
-	sendErr    error  // where it is not
-	installed  string // srcversion of the module
+	probeErr   error             // where the probe is to be heard
+	sendErr    error             // where it is not
+	unit       map[string]string // as systemctl show has it; nil: there is no systemd
+	installed  string            // srcversion of the module
 	nft        string
 	nftErr     error
 	status     admin.Status
@@ -61,18 +62,17 @@ func newDirector() *director {
 	directory := FileStat{Mode: 0o755, Directory: true}
 	d := &director{
 		text: map[string]string{
-			"/etc/passwd":                         "root:x:0:0::/root:/bin/sh\nssyncp:x:998:998::/run/ssyncp:/usr/sbin/nologin\n",
-			"/etc/group":                          "root:x:0:\nssyncp:x:998:\n",
-			"/proc/sys/kernel/osrelease":          "6.1.0-56-amd64\n",
-			"/proc/modules":                       "ssyncp 65536 1 - Live 0x0\nip_vs 200704 3 ssyncp, Live 0x0\n",
-			"/sys/module/ssyncp/srcversion":       "ABC\n",
-			"/sys/module/ssyncp/version":          "0.1.0\n",
-			"/proc/net/ip_vs":                     "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\nTCP  C0000250:1F40 rr \n  -> 0A000216:1F40      Masq    1      0          0\n",
-			"/proc/net/igmp":                      "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n2\teth1      :     2      V3\n\t\t\t\t510000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n",
-			"/proc/self/status":                   "CapEff:\t000001ffffffffff\n",
-			"/proc/4711/comm":                     "ssyncpd\n",
-			"/proc/4711/status":                   "Name:\tssyncpd\nUid:\t998\t998\t998\t998\nCapEff:\t0000000000003000\n",
-			"/usr/lib/systemd/system/" + unitName: "[Service]\nUser=ssyncp\nIPAddressDeny=any\nIPAddressAllow=localhost link-local multicast\nIPAddressAllow=10.0.0.0/8\n",
+			"/etc/passwd":                   "root:x:0:0::/root:/bin/sh\nssyncp:x:998:998::/run/ssyncp:/usr/sbin/nologin\n",
+			"/etc/group":                    "root:x:0:\nssyncp:x:998:\n",
+			"/proc/sys/kernel/osrelease":    "6.1.0-56-amd64\n",
+			"/proc/modules":                 "ssyncp 65536 1 - Live 0x0\nip_vs 200704 3 ssyncp, Live 0x0\n",
+			"/sys/module/ssyncp/srcversion": "ABC\n",
+			"/sys/module/ssyncp/version":    "0.1.0\n",
+			"/proc/net/ip_vs":               "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\nTCP  C0000250:1F40 rr \n  -> 0A000216:1F40      Masq    1      0          0\n",
+			"/proc/net/igmp":                "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n2\teth1      :     2      V3\n\t\t\t\t510000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n",
+			"/proc/self/status":             "CapEff:\t000001ffffffffff\n",
+			"/proc/4711/comm":               "ssyncpd\n",
+			"/proc/4711/status":             "Name:\tssyncpd\nUid:\t998\t998\t998\t998\nCapEff:\t0000000000003000\n",
 		},
 		stat: map[string]FileStat{
 			configFile: group, keyFile: group, "/etc/ssyncp": {Group: daemonUser, Mode: 0o2750, Directory: true}, "/etc": directory, "/": directory,
@@ -87,7 +87,11 @@ func newDirector() *director {
 			{Name: "eth0", Index: 3, MTU: 1500, Up: true, Carrier: true, Multicast: true, Addresses: prefixes("192.0.2.11/24")},
 			{Name: "eth1", Index: 2, MTU: 1500, Up: true, Carrier: true, Multicast: true, Addresses: prefixes("10.0.3.11/24", "fe80::11/64")},
 		},
-		sources:   map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.3.12"): netip.MustParseAddr("10.0.3.11")},
+		sources: map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.3.12"): netip.MustParseAddr("10.0.3.11")},
+		unit: map[string]string{
+			"LoadState": "loaded", "FragmentPath": "/usr/lib/systemd/system/ssyncpd.service", "User": "ssyncp", "NeedDaemonReload": "no",
+			"IPAddressAllow": "127.0.0.0/8 ::1/128 169.254.0.0/16 fe80::/64 224.0.0.0/4 ff00::/8 10.0.0.0/8", "IPAddressDeny": "::/0 0.0.0.0/0",
+		},
 		installed: "ABC", nft: `{"nftables": []}`,
 		status: admin.Status{
 			Version: "1.2.3", Protocol: 2, SyncID: 7,
@@ -177,6 +181,15 @@ func (d *director) examine() Report {
 			switch name {
 			case "nft":
 				return []byte(d.nft), d.nftErr
+			case "systemctl":
+				if d.unit == nil {
+					return nil, exec.ErrNotFound
+				}
+				var b strings.Builder
+				for key, value := range d.unit {
+					b.WriteString(key + "=" + value + "\n")
+				}
+				return []byte(b.String()), nil
 			case "modinfo":
 				return []byte(d.installed + "\n"), nil
 			}

@@ -36,9 +36,8 @@ func (x *examination) keyFile(path string, as account, does string) frame.Key {
 		x.find(Failure, keyRemedy(path, as, err), "%v", err)
 		return frame.Key{}
 	}
-	if why := as.unreadable(x.host.Files, path); why != "" {
-		x.find(Failure, fmt.Sprintf("chgrp %s %[2]s and chmod 640 %[2]s", keyring.Group, path),
-			"user %s, who ssyncpd runs as, cannot read the key file %s: %s", as.name, path, why)
+	if why, remedy := as.unreadable(x.host.Files, path); why != "" {
+		x.find(Failure, remedy, "user %s, who ssyncpd runs as, cannot read the key file %s: %s", as.name, path, why)
 	}
 	x.fact("%s %v: compare with the other directors'", does, key)
 	return key

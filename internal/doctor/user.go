@@ -26,9 +26,8 @@ func (x *examination) user() {
 		x.find(Failure, sysusers, "there is no group %s, which /dev/ssyncp and the key are for", keyring.Group)
 	}
 	x.fact("ssyncpd runs as %s", as.name)
-	if why := as.unreadable(x.host.Files, x.File); why != "" {
-		x.find(Failure, "chgrp "+keyring.Group+" "+x.File+" and chmod 640 "+x.File+"; its directory: chgrp "+keyring.Group+", chmod 750",
-			"user %s cannot read %s: %s", as.name, x.File, why)
+	if why, remedy := as.unreadable(x.host.Files, x.File); why != "" {
+		x.find(Failure, remedy, "user %s cannot read %s: %s", as.name, x.File, why)
 	}
 	if x.process != nil {
 		for _, capability := range missing(x.process.capabilities) {
