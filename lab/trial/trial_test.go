@@ -207,6 +207,7 @@ func TestNewUser(t *testing.T) {
 		a.tells(t, b, opened)
 	})
 	t.Run("the unit's sandbox", func(t *testing.T) { sandbox(t, a) })
+	t.Run("ssyncpd doctor", func(t *testing.T) { examined(t, a) })
 	t.Run("a reload", func(t *testing.T) { reload(t, a) })
 	t.Run("a restart under traffic", func(t *testing.T) {
 		was := a.show(t, "MainPID")
