@@ -45,7 +45,7 @@ kmod: ## Build kmod/ssyncp.ko, for KDIR or KERNEL
 build: ## Build bin/ssyncpd
 	CGO_ENABLED=0 go build -trimpath -ldflags='-X main.version=$(VERSION)' -o bin/ssyncpd ./cmd/ssyncpd
 
-test: lint unit flood fuzz kmod-check $(KERNELS:%=guest-%) dkms ## All of the following up to dkms, with KERNELS
+test: lint unit flood fuzz kmod-check $(KERNELS:%=guest-%) dkms deb-check ## All of the following up to deb-check, with KERNELS
 
 lint: ## gofmt, go vet, staticcheck, go.mod tidy
 	@lab/install-packages build
@@ -87,6 +87,18 @@ $(GUESTS): guest-%:
 dkms: build ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
 	@lab/install-packages build guest dkms
 	lab/dkms $(KERNELS)
+
+deb: ## Debian packages, into dist/: ssyncp-dkms and ssyncpd
+	@lab/install-packages build deb
+	contrib/deb dist
+
+deb-check: ## They are clean for lintian, and reproducible
+	@lab/install-packages build deb
+	lab/check-packages
+
+trial: ## A new user on Debian: packages, README, systemd, upgrades, purging
+	@lab/install-packages build guest deb trial
+	go test -count=1 -v -timeout=1h -run=TestNewUser ./lab/trial -kernel=$(KERNEL)
 
 matrix: matrix-check $(MATRIX:%=guest-%) ## The static checks and the tests in a guest, for each of MATRIX
 
@@ -169,10 +181,10 @@ uninstall: ## Take all of it away again, but /etc/ssyncp
 	DESTDIR=$(DESTDIR) contrib/install uninstall
 
 clean: ## Remove what was built; .cache/kernels stays
-	rm -rf bin .cache/{bin,check,image,kmod}
+	rm -rf bin dist .cache/{bin,check,image,kmod}
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
 .NOTPARALLEL:
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
-	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack clean \
+	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check trial clean \
 	$(GUESTS) $(STRESSES)

@@ -34,8 +34,10 @@ const (
 
 // invocation is what a command works with.
 type invocation struct {
+	commands       []command
 	flags          *pflag.FlagSet
 	json           bool
+	showVersion    bool
 	argument       string // "" where there is none
 	instance       string // "" where there is none
 	virtual        string // "" where there is none
@@ -68,7 +70,7 @@ var errMisused = errors.New("not a command")
 var commands = []command{
 	{"run", "", "synchronize connections until SIGTERM (the default)", false, run},
 	{"check-config", "", "validate the configuration, and the key files of version 2, and exit", false, checkConfig},
-	{"config", "show", "show all settings, and where each comes from", true, configure},
+	{"config", "show", "show all settings, and where each comes from; networks: those of the links", true, configure},
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
 	{"status", "", "show how the running daemon and its peers are", true, status},
 	{"top", "", "show the same every second, until q is pressed", false, top},
@@ -77,26 +79,15 @@ var commands = []command{
 	{"flush", "", "--copies: drop the connections here that other directors own", true, flush},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
 	{"role", "role", "tell the running daemon what a VRRP instance is: --instance NAME master, backup, fault, or stop", false, role},
+	{"doctor", "", "look for what keeps this director from synchronizing, and say what to do; exit code 1 if there is a warning or a failure", true, examine},
 	{"dump", "", "show this director's connections, as the kernel module has them, or with --class conntrack those of netfilter", true, dump},
 	{"stats", "", "show the kernel module's counters", true, stats},
+	{"completion", "shell", "print what bash, zsh or fish needs to complete command lines", false, complete},
 }
 
 // Main runs the command that args name and returns the exit code.
 func Main(args []string, version string, stdout, stderr io.Writer) int {
-	inv := &invocation{version: version, stdout: stdout, stderr: stderr, journal: isJournal(stderr)}
-	inv.flags = pflag.NewFlagSet("ssyncpd", pflag.ContinueOnError)
-	inv.flags.SetOutput(stderr)
-	inv.flags.SortFlags = false
-	inv.flags.Usage = func() {}
-	config.Flags(inv.flags)
-	inv.flags.BoolVar(&inv.json, "json", false, withJSON()+": JSON instead of text")
-	inv.flags.StringVar(&inv.virtual, "virtual", "", "explain: only connections to this virtual `service`, such as 192.0.2.80:80")
-	inv.flags.StringVar(&inv.protocol, "protocol", "", "explain: only connections of this `protocol`: tcp, udp, sctp or a number")
-	inv.flags.BoolVar(&inv.copies, "copies", false, "flush: copies, which is all that can be flushed")
-	inv.flags.StringVar(&inv.instance, "instance", "", "role: `name` of the vrrp_instance")
-	inv.flags.StringVar(&inv.class, "class", classIPVS, "dump: `class` of what is shown: ipvs or conntrack")
-	showVersion := inv.flags.Bool("version", false, "show the version and exit")
-
+	inv := newInvocation(version, stdout, stderr)
 	err := inv.flags.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -104,7 +95,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return exitOK
 	case err != nil:
 		return inv.misused(err.Error())
-	case *showVersion:
+	case inv.showVersion:
 		fmt.Fprintf(stdout, "ssyncpd %s\n", describe(version))
 		return exitOK
 	}
@@ -127,7 +118,7 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return inv.misused(fmt.Sprintf("%s takes %s argument: %q", chosen.name, takes, inv.flags.Arg(limit)))
 	case inv.json && !chosen.json:
 		return inv.misused("--json is for " + withJSON())
-	case inv.flags.Changed("instance") && chosen.name != "role":
+	case inv.flags.Changed(instanceFlag) && chosen.name != "role":
 		return inv.misused("--instance is for role")
 	case (inv.flags.Changed("virtual") || inv.flags.Changed("protocol")) && chosen.name != "explain":
 		return inv.misused("--virtual and --protocol are for explain")
@@ -153,16 +144,19 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errDiffers):
 		return exitDiffers
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errFindings) {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "%sssyncpd: %s\n", inv.priority(slog.LevelError), strings.TrimSuffix(line, "\n"))
 		}
-		if chosen.name == "diff" {
-			return exitNotCompared
-		}
+	}
+	switch {
+	case err == nil:
+		return exitOK
+	case chosen.name == "diff":
+		return exitNotCompared
+	default:
 		return exitFailed
 	}
-	return exitOK
 }
 
 // withJSON names the commands that know --json.
@@ -174,6 +168,24 @@ func withJSON() string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// newInvocation has all flags, which are not parsed yet.
+func newInvocation(version string, stdout, stderr io.Writer) *invocation {
+	inv := &invocation{commands: commands, version: version, stdout: stdout, stderr: stderr, journal: isJournal(stderr)}
+	inv.flags = pflag.NewFlagSet("ssyncpd", pflag.ContinueOnError)
+	inv.flags.SetOutput(stderr)
+	inv.flags.SortFlags = false
+	inv.flags.Usage = func() {}
+	config.Flags(inv.flags)
+	inv.flags.BoolVar(&inv.json, jsonFlag, false, withJSON()+": JSON instead of text")
+	inv.flags.StringVar(&inv.virtual, "virtual", "", "explain: only connections to this virtual `service`, such as 192.0.2.80:80")
+	inv.flags.StringVar(&inv.protocol, "protocol", "", "explain: only connections of this `protocol`: tcp, udp, sctp or a number")
+	inv.flags.BoolVar(&inv.copies, "copies", false, "flush: copies, which is all that can be flushed")
+	inv.flags.StringVar(&inv.class, "class", classIPVS, "dump: `class` of what is shown: ipvs or conntrack")
+	inv.flags.StringVar(&inv.instance, instanceFlag, "", "role: `name` of the vrrp_instance")
+	inv.flags.BoolVar(&inv.showVersion, "version", false, "show the version and exit")
+	return inv
 }
 
 func (inv *invocation) misused(what string) int {

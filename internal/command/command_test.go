@@ -46,7 +46,7 @@ func TestCommands(t *testing.T) {
 		{"unknown command", "frob", 2, "", `unknown command "frob"`},
 		{"argument too many", "check-config now", 2, "", `check-config takes no argument: "now"`},
 		{"unknown flag", "--frob", 2, "", "unknown flag: --frob"},
-		{"JSON of the daemon", "--json", 2, "", "--json is for config, status, explain, diff, flush, dump, stats"},
+		{"JSON of the daemon", "--json", 2, "", "--json is for config, status, explain, diff, flush, doctor, dump, stats"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := execute(strings.Fields(tt.args)...)

@@ -9,11 +9,19 @@ import (
 	"github.com/ssyncp/ssyncp/internal/config"
 )
 
-// configure shows what is configured, and where it comes from.
+// configure shows what is configured, or what follows from it.
 func configure(inv *invocation) error {
-	if inv.argument != "show" {
-		return fmt.Errorf("%w: config show is what there is", errMisused)
+	switch {
+	case inv.argument == "show":
+		return showSettings(inv)
+	case inv.argument == "networks" && !inv.json:
+		return networks(inv)
 	}
+	return fmt.Errorf("%w: config show, with --json or without, and config networks are what there is", errMisused)
+}
+
+// showSettings shows what is configured, and where it comes from.
+func showSettings(inv *invocation) error {
 	settings, err := config.Show(inv.flags)
 	if err != nil {
 		return err

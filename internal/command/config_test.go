@@ -65,7 +65,7 @@ func TestConfigShowOfABrokenConfiguration(t *testing.T) {
 
 func TestConfigTakesAWord(t *testing.T) {
 	for _, args := range [][]string{{"config"}, {"config", "edit"}} {
-		if code, _, stderr := execute(args...); code != 2 || !strings.Contains(stderr, "config show is what there is") {
+		if code, _, stderr := execute(args...); code != 2 || !strings.Contains(stderr, "config networks are what there is") {
 			t.Errorf("%q: exit code %d: %s", args, code, stderr)
 		}
 	}

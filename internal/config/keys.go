@@ -23,7 +23,7 @@ var keys = []key{
 	{"sync_id", 0, "1..255", "sync ID that the directors of one cluster share"},
 	{"device.path", "/dev/ssyncp", "path", "device of the kernel module"},
 	{"device.period", "100ms", "duration", "how often the device is read and a partial advert leaves"},
-	{"multicast.interface", "", "name", "interface that adverts leave and arrive on"},
+	{"multicast.interface", "", "interface", "interface that adverts leave and arrive on"},
 	{"multicast.group", defaultGroup.String(), "address", "IPv4 multicast group of the adverts"},
 	{"multicast.ttl", ttl, "255", "TTL of the adverts; receivers take no other"},
 	{"multicast.max_pps", 10000, "number", "most adverts sent in a second"},
@@ -52,7 +52,7 @@ var keys = []key{
 	{"metrics.public", false, "true|false", "let metrics.listen be an address that other hosts reach"},
 	{"vrrp.fifo", "", "path", "FIFO that keepalived writes roles to (vrrp_notify_fifo), none if empty"},
 	{"vrrp.track_file", DefaultTrackFile, "path", "file that says 1 while this director is synced, for keepalived's track_file; none if empty"},
-	{"log.level", "info", "level", "debug, info, warn or error"},
+	{"log.level", "info", "debug|info|warn|error", "least level of what is logged"},
 	{"log.format", string(logging.Text), "text|json", "what a line of the log is"},
 }
 

@@ -55,10 +55,14 @@ func Load(file, accepted string) (Keys, error) {
 // in its place in between. A symbolic link may lead to it: who could make one
 // cannot make a file of root or of this user, with no access for others, behind
 // it. Such a file that is no key is refused without a word of its contents.
-func Read(path string) (frame.Key, error) {
+func Read(path string) (frame.Key, error) { return ReadAs(path, os.Geteuid()) }
+
+// ReadAs is [Read] for who judges on behalf of another user, the daemon's: whose
+// file that is has to suit that one. Whether that user can open it is another
+// question.
+func ReadAs(path string, user int) (frame.Key, error) {
 	// Without O_NONBLOCK, a FIFO would wait for its writer.
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	user := os.Geteuid()
 	if err != nil {
 		return frame.Key{}, unreadable(path, user, err)
 	}

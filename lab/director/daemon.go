@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/admin"
+	"github.com/ssyncp/ssyncp/internal/doctor"
 	"github.com/ssyncp/ssyncp/lab/image"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire/frame"
@@ -125,6 +126,23 @@ func (d *Daemon) Operator(t testing.TB, answer any, args ...string) int {
 		t.Fatalf("%s: %v: %v, %v: %s", d.director.Name, args, parsed, err, out)
 	}
 	return code
+}
+
+// Doctor has ssyncpd look at the director, with the configuration of the daemon,
+// which need not run any more.
+func (d *Daemon) Doctor(t testing.TB) doctor.Report {
+	t.Helper()
+	// That there are findings is an error.
+	out, err := d.director.Run(image.Daemon, "doctor", "--json", "--config", d.path, "--wire-name", d.director.Name, "--wire-sender-id", "1",
+		"--admin-socket", d.director.adminSocket())
+	var report doctor.Report
+	if json.Unmarshal([]byte(out), &report) != nil {
+		t.Fatalf("%s: ssyncpd doctor: %v\n%s", d.director.Name, err, out)
+	}
+	if failed := report.Failures+report.Warnings > 0; failed != (err != nil) {
+		t.Errorf("%s: ssyncpd doctor finds %d failures and %d warnings, and ends with %v", d.director.Name, report.Failures, report.Warnings, err)
+	}
+	return report
 }
 
 // Text returns the configuration file.

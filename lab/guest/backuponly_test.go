@@ -37,6 +37,21 @@ func TestBackupOnly(t *testing.T) {
 		}
 		t.Cleanup(func() { echo.Close() })
 	}
+	c.synced(t)
+	// Neither runs a backup: the settings alone do nothing.
+	for _, daemon := range c.daemons {
+		r := daemon.Doctor(t)
+		if _, ok := found(r, "in-kernel daemon", "holds only while the in-kernel backup runs"); !ok || r.Failures+r.Warnings > 0 {
+			t.Errorf("ssyncpd doctor:\n%s", findings(r))
+		}
+	}
+	c.Directors[1].Set(t, "backup_only", "0")
+	if r := c.daemons[1].Doctor(t); r.Warnings != 1 {
+		t.Errorf("ssyncpd doctor, backup_only=0:\n%s", findings(r))
+	} else if _, ok := found(r, "services", "one of its own real servers"); !ok {
+		t.Errorf("ssyncpd doctor, backup_only=0:\n%s", findings(r))
+	}
+	c.Directors[1].Set(t, "backup_only", "1")
 	// The backup stays out of the way of what is forwarded to it.
 	backup := func(d *director.Director, on bool) {
 		t.Helper()

@@ -17,6 +17,8 @@ import (
 // The kernel's own modules that guests get, and all that these need. A kernel
 // may have one of them built in, or not have it: a test that needs it says so.
 var kernelModules = []string{
+	// disks
+	"virtio_blk", "ext4",
 	// cards and links
 	"virtio_pci", "virtio_net", "veth", "bridge", "macvlan", "dummy", "ifb", "bonding",
 	// tunnels

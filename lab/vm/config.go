@@ -17,6 +17,7 @@ type Config struct {
 	Initrd string
 	Memory int    // MiB; 0: 768
 	Append string // to the kernel's command line
+	Disk   string // /dev/vda, "" for none; what is written to it is gone with the guest
 
 	// Segments are the unix sockets of lab/lan switches; the guest's eth0 is
 	// plugged into the first one, and so on.
@@ -58,6 +59,9 @@ func (c Config) arguments() []string {
 		"-append", strings.Join(parameters, " "),
 		"-chardev", "file,id=console,path=" + c.console(), "-serial", "chardev:console",
 		"-chardev", "socket,id=control,path=" + c.control(), "-serial", "chardev:control",
+	}
+	if c.Disk != "" {
+		args = append(args, "-drive", "if=virtio,format=raw,snapshot=on,file="+c.Disk)
 	}
 	if c.Counting {
 		args = append(args, "-smp", "1", "-icount", "shift=0,sleep=off")
