@@ -418,7 +418,14 @@ func again(t *testing.T, d director) {
 			t.Errorf("purged: %s: %q, want %q", script, out, want)
 		}
 	}
-	d.shell(t, "rmmod ssyncp")
+	// The queue outlives its reader by ten seconds, and holds the module.
+	eventually(t, 30*time.Second, func() string {
+		out, err := d.all("rmmod ssyncp")
+		if err != nil {
+			return out
+		}
+		return ""
+	})
 	d.shell(t, "apt-get install -q /root/next/*.deb")
 	if out := d.shell(t, "systemctl is-enabled ssyncpd || true"); out != "disabled" {
 		t.Errorf("installed again, the unit is %s", out)
