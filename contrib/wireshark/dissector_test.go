@@ -2,6 +2,7 @@ package wireshark_test
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -121,6 +122,19 @@ func every(t testing.TB) []byte {
 		func(p []byte) ([]byte, error) {
 			return block.AppendProbeAck(p, &block.ProbeAck{Peer: peer, Number: 1<<40 + 3})
 		},
+		func(p []byte) ([]byte, error) {
+			return block.AppendQuery(p, &block.Query{Peer: peer, Query: 0xcafe0001, Class: 1, Selector: []byte{2, 6, 0x15, 0xb3, 10, 0, 0, 1, 0, 80, 192, 0, 2, 80}})
+		},
+		func(p []byte) ([]byte, error) {
+			objects := golden(t, "entry/testdata/ipv4.hex")
+			a, err := block.Block{Type: block.TypeAdvert, Payload: objects[block.HeadSize:]}.Advert()
+			if err != nil {
+				return p, err
+			}
+			marks := make([]block.Marks, a.Count)
+			marks[0] = block.MarkOwned | block.MarkBound
+			return block.AppendAnswer(p, &block.Answer{Peer: peer, Query: 0xcafe0002, More: true, Marks: marks}, unnumbered(objects))
+		},
 	} {
 		var err error
 		if body, err = appendTo(body); err != nil {
@@ -128,6 +142,13 @@ func every(t testing.TB) []byte {
 		}
 	}
 	return body
+}
+
+// unnumbered returns an ADVERT as it is in an ANSWER.
+func unnumbered(advert []byte) []byte {
+	body := bodyOf(advert)
+	block.Stamp(body, 0, 0)
+	return body[block.HeaderSize:]
 }
 
 // fields are those that a packet is to have, in the order of its entries.
@@ -279,13 +300,16 @@ func TestBlocksAreWhatWasEncoded(t *testing.T) {
 	got := wiresharktest.Dissect(t, [][]byte{wiresharktest.IP(wire.Protocol, seal(t, key, every(t)))}, keyFile)
 	fields{
 		"sender": {"42"}, "frame_number": {"1000"}, "key_id": {"0x" + key.ID().String()}, "key_file": {keyFile},
-		"block.type":     {"0x02", "0x03", "0x04", "0x05", "0x06", "0x07", "0x08", "0x09", "0x0a", "0x0b"},
+		"block.type":     {"0x02", "0x03", "0x04", "0x05", "0x06", "0x07", "0x08", "0x09", "0x0a", "0x0b", "0x0c", "0x01", "0x0d"}, // that within an ANSWER before it
 		"heartbeat.last": {"1099511627785"}, "heartbeat.state": {"4"}, "heartbeat.interval": {"1000"},
 		"heartbeat.entries": {"20000"}, "heartbeat.gaps": {"7"}, "heartbeat.name": {"dir-é1"},
 		"nack.first": {"5", "8589934592"}, "nack.count": {"2", "1"}, "gone.first": {"1"}, "gone.last": {"255"},
 		"snapshot.request": {"0xdeadbeef", "0xdeadbeef", "0xdeadbeef"}, "snapshot.classes": {"0x00000006"},
 		"snapshot.number": {"256"}, "snapshot.next": {"16"},
 		"snapshot.missing.first": {"16", "20"}, "snapshot.missing.count": {"1", "3"}, "probe_ack.number": {"1099511627779"},
+		"query": {"0xcafe0001", "0xcafe0002"}, "query.class": {"1"}, "query.protocol": {"6"}, "query.cport": {"5555"}, "query.caddr": {"10.0.0.1"},
+		"query.vport": {"80"}, "query.vaddr": {"192.0.2.80"},
+		"answer.more": {"1"}, "answer.failed": {"0"}, "answer.owned": {"1", "0", "0", "0"}, "answer.bound": {"1", "0", "0", "0"}, "seq": {"0"},
 	}.compare(t, "", got[0])
 }
 
@@ -395,7 +419,23 @@ func refusal(p []byte) error {
 		return err
 	}
 	var entries ctentry.Decoder
-	return entries.Reset(body.Blocks())
+	if err := entries.Reset(body.Blocks()); err != nil {
+		return err
+	}
+	var b block.Block
+	for blocks := body.Blocks(); blocks.Next(&b); {
+		if b.Type != block.TypeAnswer {
+			continue
+		}
+		a, err := b.Answer()
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(conns.Reset(a.Objects), entries.Reset(a.Objects)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func TestFindsFaultWithWhatADirectorRefuses(t *testing.T) {

@@ -9,7 +9,7 @@ local seal = assert(loadfile(here .. "/ssyncp_seal.lua"))()
 local ssyncp = Proto("lvssyncp", "SSYNCP: IPVS connection synchronization")
 local ipProtocol = 114
 local headerSize, nonceSize, tagSize, bodyHeaderSize = 12, 24, 16, 28
-local tableRows, rangesMax, nameMax, countMax = 256, 64, 64, 50
+local tableRows, rangesMax, nameMax, countMax, selectorMax, objectsMax = 256, 64, 64, 50, 64, 8
 
 ssyncp.prefs.udp_port = Pref.uint("UDP port", 7114, "udp_port of the links; 0: none")
 ssyncp.prefs.key_files = Pref.string("Key files", "", "Files that ssyncpd keygen made, with ; between them")
@@ -45,6 +45,7 @@ end
 local blockNames = {
 	[0x01] = "ADVERT", [0x02] = "HEARTBEAT", [0x03] = "CHALLENGE", [0x04] = "ECHO", [0x05] = "NACK", [0x06] = "GONE",
 	[0x07] = "SNAPSHOT REQUEST", [0x08] = "SNAPSHOT CHUNK", [0x09] = "SNAPSHOT ACK", [0x0a] = "PROBE", [0x0b] = "PROBE ACK",
+	[0x0c] = "QUERY", [0x0d] = "ANSWER",
 }
 local suites = { [0] = "clear", [1] = "XChaCha20-Poly1305" }
 local classes = { [1] = "IPVS connections", [2] = "conntrack entries" }
@@ -142,6 +143,25 @@ field("uint32", "snapshot.missing.first", "First missing")
 field("uint32", "snapshot.missing.count", "Count")
 field("bytes", "probe.padding", "Padding")
 field("uint64", "probe_ack.number", "Number")
+field("uint32", "query", "Query", base.HEX)
+field("uint8", "query.class", "Class", base.DEC, classes)
+field("uint8", "query.reserved", "Reserved", base.HEX)
+field("bytes", "query.selector", "Selector")
+field("uint8", "query.shape", "Selector's shape", base.HEX)
+bits("query.shape", 8, { [1] = "ipv6", [2] = "virtual" })
+field("uint8", "query.protocol", "Protocol", base.DEC, protocols)
+field("uint16", "query.cport", "Client port")
+field("uint16", "query.vport", "Virtual port")
+address("query.caddr", "Client")
+address("query.vaddr", "Virtual address")
+field("uint8", "answer.options", "Options", base.HEX)
+field("bool", "answer.more", "There are more", 8, nil, 1)
+field("bool", "answer.failed", "Cannot be answered", 8, nil, 2)
+field("uint8", "answer.count", "Count")
+field("uint8", "answer.marks", "Marks", base.HEX)
+field("bool", "answer.owned", "The sender's own", 8, nil, 1)
+field("bool", "answer.told", "Peers were told", 8, nil, 2)
+field("bool", "answer.bound", "Bound to a real server", 8, nil, 4)
 
 for version, size in pairs { v1 = 16, ipvs = 32 } do
 	field("uint8", version .. ".protocol", "Protocol", base.DEC, protocols)
@@ -765,6 +785,7 @@ local function advert(r, tree, frame)
 	local class = r:number(tree, "advert.class", 1)
 	r:reserved(tree, "advert.reserved", 1)
 	local count = r:number(tree, "advert.count", 2)
+	frame.entries = (frame.entries or 0) + count
 	local sequence = r:add(tree, "seq", 8)
 	local held = r:number(tree, "advert.held", 4)
 	if frame.sequence and frame.sequence ~= sequence:raw() then
@@ -914,9 +935,106 @@ local function probeAck(r, tree)
 	nonzero(not zero64((r:add(tree, "probe_ack.number", 8))), "Number")
 end
 
+-- selector shows those that are whole; others are octets, and for their class to
+-- judge.
+local function selector(r, tree, class)
+	local size = r:left()
+	nonzero(size <= selectorMax, "Selector")
+	if size == 0 then
+		return
+	end
+	local _, item = reader(r.tvb, r.at, r.stop):add(tree, "query.selector", size)
+	local shape = r.tvb(r.at, 1):uint()
+	local ends = hasAny(shape, 2) and 2 or 1
+	if (class ~= 1 and class ~= 2) or shape > 3 or size ~= 2 + ends * (hasAny(shape, 1) and 18 or 6) then
+		r:take(size, "query.selector")
+		return
+	end
+	r:flags(item, "query.shape", 1, { "query.shape.ipv6", "query.shape.virtual" })
+	r:number(item, "query.protocol", 1)
+	for _, side in ipairs { "c", "v" } do
+		if r:left() > 0 then
+			r:number(item, "query." .. side .. "port", 2)
+			r:address(item, "query." .. side .. "addr", hasAny(shape, 1))
+		end
+	end
+end
+
+local function query(r, tree)
+	peer(r, tree)
+	nonzero(r:number(tree, "query", 4) ~= 0, "Query")
+	local class = r:number(tree, "query.class", 1)
+	r:reserved(tree, "query.reserved", 1)
+	selector(r, tree, class)
+end
+
+-- blockOf takes a block, and has it dissected by its type.
+local function blockOf(r, tree, info, frame, dissectorOf)
+	local item = tree:add(ssyncp, r.tvb(r.at, r:left()), "Block")
+	local begin = r.at
+	local kind = r:number(item, "block.type", 1)
+	local name = blockNames[kind] or ("block type 0x%02x"):format(kind)
+	item:set_text(name)
+	info(name)
+	local reserved, _, reservedItem = r:number(item, "block.reserved", 1)
+	if reserved ~= 0 then
+		complain(reservedItem, "malformed", "reserved, and not 0")
+	end
+	local length = r:number(item, "block.length", 2)
+	if length > r:left() then
+		complain(item, "truncated", "the block reaches behind the body")
+		length = r:left()
+	end
+	local inner = reader(r.tvb, r.at, r.at + length)
+	r.at = r.at + length
+	item:set_len(r.at - begin)
+	local dissect = dissectorOf(kind)
+	if dissect then
+		local done = within(item, function()
+			dissect(inner, item, frame)
+			return true
+		end)
+		if done and inner:left() > 0 then
+			inner:add(item, "block.later", inner:left())
+		end
+		return
+	end
+	if length > 0 then
+		inner:add(item, "block.unknown", length)
+	end
+	complain(item, kind >= 0x80 and "malformed" or "unknown", kind >= 0x80 and "a mandatory block that is unknown" or "block is skipped")
+end
+
+local function answer(r, tree)
+	peer(r, tree)
+	nonzero(r:number(tree, "query", 4) ~= 0, "Query")
+	reservedBits(r:flags(tree, "answer.options", 1, { "answer.more", "answer.failed" }), 3)
+	local count = r:number(tree, "answer.count", 1)
+	nonzero(count <= objectsMax, "Count")
+	for _ = 1, count do
+		reservedBits(r:flags(tree, "answer.marks", 1, { "answer.owned", "answer.told", "answer.bound" }), 7)
+	end
+	local objects = { entries = 0 }
+	while r:left() > 0 do
+		blockOf(r, tree, function() end, objects, function(kind)
+			if kind ~= 0x01 then
+				complain(tree, "malformed", "another block than ADVERTs")
+			end
+			return kind == 0x01 and advert
+		end)
+	end
+	if objects.entries ~= count then
+		complain(tree, "malformed", objects.entries .. " entries, and not Count")
+	end
+	if objects.sequence and objects.sequence ~= ("\0"):rep(8) then
+		complain(tree, "malformed", "Sequence is not 0")
+	end
+end
+
 local dissectors = {
 	[0x01] = advert, [0x02] = heartbeat, [0x03] = challenge, [0x04] = challenge, [0x05] = nack, [0x06] = gone,
 	[0x07] = snapshotRequest, [0x08] = snapshotChunk, [0x09] = snapshotAck, [0x0a] = probe, [0x0b] = probeAck,
+	[0x0c] = query, [0x0d] = answer,
 }
 
 local function body(r, tree, info)
@@ -929,38 +1047,7 @@ local function body(r, tree, info)
 	end
 	local frame = {}
 	while r:left() > 0 do
-		local item = tree:add(ssyncp, r.tvb(r.at, r:left()), "Block")
-		local begin = r.at
-		local kind = r:number(item, "block.type", 1)
-		local name = blockNames[kind] or ("block type 0x%02x"):format(kind)
-		item:set_text(name)
-		info(name)
-		local reserved, _, reservedItem = r:number(item, "block.reserved", 1)
-		if reserved ~= 0 then
-			complain(reservedItem, "malformed", "reserved, and not 0")
-		end
-		local length = r:number(item, "block.length", 2)
-		if length > r:left() then
-			complain(item, "truncated", "the block reaches behind the body")
-			length = r:left()
-		end
-		local inner = reader(r.tvb, r.at, r.at + length)
-		r.at = r.at + length
-		item:set_len(r.at - begin)
-		if dissectors[kind] then
-			local done = within(item, function()
-				dissectors[kind](inner, item, frame)
-				return true
-			end)
-			if done and inner:left() > 0 then
-				inner:add(item, "block.later", inner:left())
-			end
-		else
-			if length > 0 then
-				inner:add(item, "block.unknown", length)
-			end
-			complain(item, kind >= 0x80 and "malformed" or "unknown", kind >= 0x80 and "a mandatory block that is unknown" or "block is skipped")
-		end
+		blockOf(r, tree, info, frame, function(kind) return dissectors[kind] end)
 	end
 	if frame.sequence and (frame.sequence == ("\0"):rep(8)) ~= (frame.chunk or false) then
 		complain(tree, "malformed", "Sequence is 0 in a snapshot, and only there")
