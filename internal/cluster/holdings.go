@@ -82,21 +82,27 @@ func (h *holdings) Entries() (n int) {
 	return n
 }
 
-// Walk is peering.Source's: over one class after the other.
+// Walk is peering.Source's: over one class after the other. One that is not open
+// does not keep the others from a peer: what there is of it is announced when it
+// is open again.
 func (h *holdings) Walk(classes block.Classes, owned bool) (peering.Walk, error) {
 	kind := All
 	if owned {
 		kind = Owned
 	}
 	w := &walk{kind: kind}
+	closed := false
 	for _, k := range h.all {
-		if !classes.Has(k.class) {
-			continue
+		switch {
+		case !classes.Has(k.class):
+		case k.objects == nil:
+			closed = true
+		default:
+			w.rest = append(w.rest, k.objects)
 		}
-		if k.objects == nil {
-			return nil, errClosed
-		}
-		w.rest = append(w.rest, k.objects)
+	}
+	if closed && len(w.rest) == 0 {
+		return nil, errClosed
 	}
 	return w, nil
 }
