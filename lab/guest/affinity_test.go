@@ -22,6 +22,7 @@ type affinity struct {
 	netmask   string // else SIP's Call-ID
 	onePacket bool   // nothing but the template lasts longer than a packet
 	at        netip.AddrPort
+	calls     int // that were made
 }
 
 func (f *affinity) String() string {
@@ -56,8 +57,10 @@ func (f *affinity) method() director.Method {
 func (f *affinity) visit(t testing.TB, n *netns.Namespace, group, member int) string {
 	t.Helper()
 	if f.netmask == "" {
-		// All calls come from the same address.
-		return call(t, n, clientOf(f.family, 0, 1), f.at, callID(group))
+		// All calls come from the same address. A port that came before would
+		// find the connection that it had then, whatever the Call-ID.
+		f.calls++
+		return call(t, n, netip.AddrPortFrom(clientOf(f.family, 0, 1), uint16(20000+f.calls)), f.at, callID(group))
 	}
 	source := clientOf(f.family, group, member)
 	return open(t, traffic.Client{Namespace: n, Network: "udp", Source: source}, f.at).Server
@@ -78,11 +81,11 @@ func callID(n int) string { return fmt.Sprintf("call-%d@lab.example", n) }
 
 // call sends a SIP request (RFC 3261), or as much of it as a director looks at,
 // and returns the name of the server that answered.
-func call(t testing.TB, n *netns.Namespace, source netip.Addr, to netip.AddrPort, id string) string {
+func call(t testing.TB, n *netns.Namespace, source, to netip.AddrPort, id string) string {
 	t.Helper()
 	var conn net.Conn
 	err := n.Do(func() (err error) {
-		conn, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), net.UDPAddrFromAddrPort(to))
+		conn, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(source), net.UDPAddrFromAddrPort(to))
 		return err
 	})
 	if err != nil {
