@@ -132,23 +132,7 @@ func TestTalkingToTheDaemon(t *testing.T) {
 		{"two peers", cluster, "resync lb2 lb3", 2, nil, []string{"resync takes one argument"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			code, stdout, stderr := execute(append(strings.Fields(tt.args), "--admin-socket="+tt.socket)...)
-			if code != tt.code {
-				t.Errorf("exit code %d, want %d", code, tt.code)
-			}
-			for _, out := range []struct {
-				name, got string
-				want      []string
-			}{{"stdout", stdout, tt.stdout}, {"stderr", stderr, tt.stderr}} {
-				if len(out.want) == 0 && out.got != "" {
-					t.Errorf("%s: %q", out.name, out.got)
-				}
-				for _, part := range out.want {
-					if !strings.Contains(out.got, part) {
-						t.Errorf("no %q on %s: %q", part, out.name, out.got)
-					}
-				}
-			}
+			asks(t, tt.socket, tt.args, tt.code, tt.stdout, tt.stderr)
 		})
 	}
 }
@@ -164,5 +148,28 @@ func TestStatusForPrograms(t *testing.T) {
 	}
 	if s.State != "synced" || len(s.Peers) != 3 || s.Peers[2].Name != "lb4" || s.Counters["receive_dropped"]["ttl"] != 12 {
 		t.Errorf("got %+v", s)
+	}
+}
+
+// asks runs a command that asks a daemon. What it writes has these parts, and is
+// nothing where there are none.
+func asks(t *testing.T, socket, args string, want int, onStdout, onStderr []string) {
+	t.Helper()
+	code, stdout, stderr := execute(append(strings.Fields(args), "--admin-socket="+socket)...)
+	if code != want {
+		t.Errorf("exit code %d, want %d", code, want)
+	}
+	for _, out := range []struct {
+		name, got string
+		want      []string
+	}{{"stdout", stdout, onStdout}, {"stderr", stderr, onStderr}} {
+		if len(out.want) == 0 && out.got != "" {
+			t.Errorf("%s: %q", out.name, out.got)
+		}
+		for _, part := range out.want {
+			if !strings.Contains(out.got, part) {
+				t.Errorf("no %q on %s: %q", part, out.name, out.got)
+			}
+		}
 	}
 }

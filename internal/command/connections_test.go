@@ -3,7 +3,6 @@ package command_test
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/ssyncp/ssyncp/internal/admin"
@@ -89,23 +88,7 @@ func TestAskingAboutConnections(t *testing.T) {
 		{"a protocol of something else", cluster, "diff lb2 --protocol tcp", 2, nil, []string{"--virtual and --protocol are for explain"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			code, stdout, stderr := execute(append(strings.Fields(tt.args), "--admin-socket="+tt.socket)...)
-			if code != tt.code {
-				t.Errorf("exit code %d, want %d", code, tt.code)
-			}
-			for _, out := range []struct {
-				name, got string
-				want      []string
-			}{{"stdout", stdout, tt.stdout}, {"stderr", stderr, tt.stderr}} {
-				if len(out.want) == 0 && out.got != "" {
-					t.Errorf("%s: %q", out.name, out.got)
-				}
-				for _, part := range out.want {
-					if !strings.Contains(out.got, part) {
-						t.Errorf("no %q on %s: %q", part, out.name, out.got)
-					}
-				}
-			}
+			asks(t, tt.socket, tt.args, tt.code, tt.stdout, tt.stderr)
 		})
 	}
 }
