@@ -156,7 +156,7 @@ func (d *Director) Run(ctx context.Context) error {
 	receiving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer d.closeWays()
-	if err := d.openWays(receiving); err != nil {
+	if err := d.openWays(ctx, receiving); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -296,31 +296,6 @@ func (d *Director) drain() {
 	d.network.flush()
 	for i := range d.news.sweeps {
 		d.news.sweeps[i].end()
-	}
-}
-
-// openWays opens the links. One is enough to begin with.
-func (d *Director) openWays(ctx context.Context) error {
-	var all error
-	now := time.Now()
-	for _, w := range d.links {
-		if err := d.openWay(ctx, w, now); err != nil {
-			w.retry.failed(now, err)
-			all = errors.Join(all, err)
-		}
-	}
-	if d.open() == 0 {
-		return all
-	}
-	if all != nil {
-		d.log.Error("not all links can be opened, trying again", "error", all, "links_open", d.open())
-	}
-	return nil
-}
-
-func (d *Director) closeWays() {
-	for _, w := range d.links {
-		d.closeWay(w)
 	}
 }
 

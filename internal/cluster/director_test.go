@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -427,6 +428,10 @@ func TestRunFailsWhereItCannotBegin(t *testing.T) {
 			Links:   []func() (Link, error){func() (Link, error) { return nil, link }},
 			Objects: []func() (Objects, error){newKernel().open},
 		}, link},
+		{"a link that never opens, though it says so", Parts{
+			Links:   []func() (Link, error){func() (Link, error) { return nil, ErrNotYet }},
+			Objects: []func() (Objects, error){newKernel().open},
+		}, ErrNotYet},
 		{"no objects", Parts{
 			Links:   []func() (Link, error){func() (Link, error) { return new(lan).join("10.0.0.1"), nil }},
 			Objects: []func() (Objects, error){func() (Objects, error) { return nil, device }},
@@ -447,6 +452,38 @@ func TestRunFailsWhereItCannotBegin(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestStartWaitsForALinkThatIsNotYetThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		soon := time.Now().Add(2 * time.Second)
+		parts := Parts{
+			Links: []func() (Link, error){func() (Link, error) {
+				if time.Now().Before(soon) {
+					return nil, fmt.Errorf("interface sync: %w", ErrNotYet)
+				}
+				return new(lan).join("10.0.0.1"), nil
+			}},
+			Objects: []func() (Objects, error){newKernel().open},
+		}
+		d, err := New(Config{SyncID: 7, Sender: 1}, parts, testSettings(), discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		if _, err := d.Status(t.Context()); err != nil {
+			t.Errorf("status: %v", err)
+		}
+		if waited := time.Since(soon); waited < 0 || waited > time.Second {
+			t.Errorf("began %v after the link was there", waited)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
 }
 
 func TestResyncAsksPeers(t *testing.T) {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -92,9 +93,13 @@ type Reading struct {
 	Pause error
 }
 
+// ErrNotYet is what cannot be opened for a moment, whatever anybody does.
+var ErrNotYet = errors.New("not yet")
+
 // Parts open what a director works with.
 type Parts struct {
 	// Links are opened and, where they fail, opened again, each on its own.
+	// What fails with ErrNotYet is waited for at the start, up to 5 s.
 	Links []func() (Link, error)
 	// Objects of every class.
 	Objects []func() (Objects, error)

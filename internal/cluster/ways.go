@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -10,6 +11,7 @@ const (
 	reopenMin  = 200 * time.Millisecond
 	reopenMax  = 5 * time.Second
 	reopenCalm = 10 * time.Second // what was open for so long has recovered
+	notYetMax  = 5 * time.Second  // at the start
 )
 
 // retry is when something that failed is opened again.
@@ -53,6 +55,46 @@ type way struct {
 	carrier bool
 	stop    context.CancelFunc // of the receiver
 	ended   chan struct{}      // closed by it
+}
+
+// openWays opens the links. One is enough to begin with.
+func (d *Director) openWays(ctx, receiving context.Context) error {
+	began := time.Now()
+	for {
+		now := time.Now()
+		err := d.tryWays(receiving, now)
+		switch {
+		case d.open() > 0 && err != nil:
+			d.log.Error("not all links can be opened, trying again", "error", err, "links_open", d.open())
+			return nil
+		case err == nil:
+			return nil
+		case !errors.Is(err, ErrNotYet) || now.Sub(began) >= notYetMax:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(reopenMin):
+		}
+	}
+}
+
+// tryWays opens each of the links.
+func (d *Director) tryWays(ctx context.Context, now time.Time) (all error) {
+	for _, w := range d.links {
+		if err := d.openWay(ctx, w, now); err != nil {
+			w.retry.failed(now, err)
+			all = errors.Join(all, err)
+		}
+	}
+	return all
+}
+
+func (d *Director) closeWays() {
+	for _, w := range d.links {
+		d.closeWay(w)
+	}
 }
 
 // openWay opens a link and starts its receiver.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -113,7 +114,10 @@ func (v *version2) openLink(link config.Link) (cluster.Link, error) {
 		TTL:       link.TTL,
 		Counters:  v.link,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, transport.ErrTentative):
+		return nil, fmt.Errorf("%w: %w", cluster.ErrNotYet, err)
+	case err != nil:
 		return nil, err
 	}
 	v.daemon.log.Info("link is open", "link", l.String(), "version", 2)

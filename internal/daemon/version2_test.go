@@ -2,7 +2,6 @@ package daemon_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -72,18 +71,6 @@ func (d *director) holds(want []string) {
 	})
 }
 
-// linkLocal waits until interfaces have addresses that were checked for
-// duplicates.
-func linkLocal(t *testing.T, all ...*netnstest.Namespace) {
-	t.Helper()
-	for _, ns := range all {
-		eventually(t, "link-local address", func() bool {
-			out, err := exec.Command("ip", "-n", ns.Name, "-6", "address", "show", "dev", "eth0", "scope", "link", "-tentative").Output()
-			return err == nil && strings.Contains(string(out), "fe80::")
-		})
-	}
-}
-
 func TestVersion2OverEveryKindOfLink(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, a, b string }{
@@ -97,9 +84,6 @@ func TestVersion2OverEveryKindOfLink(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			nsA, nsB := pair(t)
-			if strings.Contains(c.a, "ff12::") {
-				linkLocal(t, nsA, nsB)
-			}
 			key := newKey(t)
 			a := start2(t, nsA, 1, key, "--links="+c.a)
 			b := start2(t, nsB, 2, key, "--links="+c.b)

@@ -85,21 +85,3 @@ func (d device) address(ipv6 bool) (netip.Addr, error) {
 	}
 	return netip.AddrFrom4([4]byte(address)), nil
 }
-
-// allNodes is the group of every IPv6 host on a link.
-var allNodes = netip.MustParseAddr("ff02::1")
-
-// linkLocal returns the link-local IPv6 address: the source of what goes to
-// this link's hosts.
-func (d device) linkLocal() (netip.Addr, error) {
-	r, err := routeTo(allNodes, d)
-	switch {
-	case errors.Is(err, unix.EAFNOSUPPORT):
-		return netip.Addr{}, fmt.Errorf("transport: %w in this kernel: boot without ipv6.disable=1, or use a link of IPv4", ErrNoIPv6)
-	case err == nil && r.source.IsLinkLocalUnicast():
-		return r.source, nil
-	case disabledIPv6(d.name):
-		return netip.Addr{}, fmt.Errorf("interface %s: %w: sysctl net.ipv6.conf.%[1]s.disable_ipv6=0", d.name, ErrNoIPv6)
-	}
-	return netip.Addr{}, fmt.Errorf("interface %s %w of IPv6 that is link-local, or it is being checked for duplicates: ip address add fe80::1/64 dev %[1]s", d.name, ErrNoAddress)
-}

@@ -9,6 +9,8 @@ var (
 	ErrDown        = errors.New("is down")
 	ErrNoMulticast = errors.New("has no MULTICAST flag")
 	ErrNoAddress   = errors.New("has no address")
+	ErrTentative   = errors.New("has an address that is being checked for duplicates")
+	ErrDuplicate   = errors.New("has an address that must not be used")
 	ErrNoIPv6      = errors.New("IPv6 is disabled")
 	ErrMTU         = errors.New("has too small an MTU")
 	ErrChanged     = errors.New("is not what it was")

@@ -6,9 +6,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ssyncp/ssyncp/internal/netnstest"
 	"github.com/ssyncp/ssyncp/internal/transport"
 )
 
@@ -70,6 +72,51 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("err = %v", err)
 			}
 		})
+	}
+}
+
+// An address that the kernel still looks for duplicates of can be used in a
+// moment, one that has a duplicate cannot.
+func TestAddressBeingCheckedIsToldFromADuplicate(t *testing.T) {
+	l := newLab(t)
+	for _, ns := range []*netnstest.Namespace{l.peer, l.here} {
+		ns.Set(t, "ipv6/conf/eth1/accept_dad", "1")
+	}
+	o := modes[0].options()
+	o.Interface, o.Group = "eth1", netip.MustParseAddr("ff02::5353")
+	open := func() error {
+		var link *transport.Link
+		var err error
+		l.here.Do(t, func() { link, err = transport.Open(o) })
+		if err == nil {
+			link.Close()
+		}
+		return err
+	}
+	until := func(t *testing.T, want error) {
+		t.Helper()
+		var err error
+		for range 100 {
+			if err = open(); errors.Is(err, want) || want == nil && err == nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Errorf("err = %v, want %v", err, want)
+	}
+
+	l.here.IP(t, "address add fe80::2/64 dev eth1")
+	if err := open(); !errors.Is(err, transport.ErrTentative) || !strings.Contains(err.Error(), "interface eth1") || !strings.Contains(err.Error(), "fe80::2") {
+		t.Errorf("while it is checked: %v", err)
+	}
+	until(t, nil)
+	l.here.IP(t, "address delete fe80::2/64 dev eth1")
+
+	addIPv6(t, l.peer, "fe80::3", "eth1")
+	l.here.IP(t, "address add fe80::3/64 dev eth1")
+	until(t, transport.ErrDuplicate)
+	if err := open(); err == nil || !strings.Contains(err.Error(), "another host on the link has fe80::3") {
+		t.Errorf("a duplicate: %v", err)
 	}
 }
 

@@ -1,10 +1,8 @@
 package transport
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,10 +56,4 @@ func routeTo(to netip.Addr, d device) (route, error) {
 		r.source = netip.AddrFrom16(local.Addr)
 	}
 	return r, nil
-}
-
-// disabledIPv6 reports whether a setting is why an interface has no IPv6.
-func disabledIPv6(name string) bool {
-	value, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6")
-	return err == nil && bytes.HasPrefix(value, []byte("1"))
 }
