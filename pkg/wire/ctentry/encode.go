@@ -2,13 +2,12 @@ package ctentry
 
 import (
 	"encoding/binary"
-	"math"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/advert"
 	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
 
@@ -16,12 +15,8 @@ import (
 // a buffer of the caller. The zero value is ready for [Encoder.Reset]. It is
 // not for concurrent use.
 type Encoder struct {
-	buf   []byte
-	limit int
-	start int // of the block that is being filled
-	count int // entries in it
-	total int // entries in all blocks
-	seed  compact.Seed
+	writer advert.Writer
+	seed   compact.Seed
 
 	paths    compact.Table[path]
 	dests    compact.Table[dest]
@@ -120,25 +115,18 @@ func profileOf(e *conntrack.Entry, fields int) profile {
 // is; for a smaller one a new one is made. The error is [ErrRoom] where less
 // than [MinRoom] is left. A limit over 65,535 is taken for that.
 func (e *Encoder) Reset(buf []byte, limit int) error {
-	e.limit, e.total = 0, 0
-	limit = min(limit, block.MaxLength)
-	if limit-len(buf) < MinRoom {
+	if !e.writer.Reset(block.ClassConntrack, buf, limit, MinRoom) {
 		return ErrRoom
 	}
 	if e.seed == 0 {
 		e.seed = compact.NewSeed()
 	}
-	e.buf = slices.Grow(buf, limit-len(buf))
-	e.limit = limit
-	e.begin()
+	e.clear()
 	return nil
 }
 
-// begin begins a block, with tables of its own.
-func (e *Encoder) begin() {
-	e.start = len(e.buf)
-	e.buf = block.BeginAdvert(e.buf, block.ClassConntrack)
-	e.count = 0
+// clear empties the tables: each block has its own.
+func (e *Encoder) clear() {
 	e.paths.Clear()
 	e.dests.Clear()
 	e.profiles.Clear()
@@ -155,7 +143,7 @@ func (e *Encoder) Append(c *conntrack.Entry) error {
 	if err := check(c); err != nil {
 		return err
 	}
-	if e.limit == 0 { // no Reset yet, or one that failed
+	if !e.writer.Begun() { // no Reset yet, or one that failed
 		return ErrFull
 	}
 	source := c.Original.Source.Addr()
@@ -190,12 +178,12 @@ func (e *Encoder) Append(c *conntrack.Entry) error {
 	}
 	newPath, newDest, newProfile := pathRow == e.paths.Len(), destRow == e.dests.Len(), profileRow == e.profiles.Len()
 	if newPath && pathRow == compact.MaxRows || newDest && destRow == compact.MaxRows ||
-		newProfile && profileRow == compact.MaxRows || e.count == math.MaxUint16 {
-		if advertSize+size+way.size()+d.size()+f.size() > e.limit-len(e.buf) {
+		newProfile && profileRow == compact.MaxRows || e.writer.BlockFull() {
+		if advertSize+size+way.size()+d.size()+f.size() > e.writer.Room() {
 			return ErrFull
 		}
-		e.end()
-		e.begin()
+		e.writer.Another()
+		e.clear()
 		return e.Append(c)
 	}
 	if newPath {
@@ -207,12 +195,11 @@ func (e *Encoder) Append(c *conntrack.Entry) error {
 	if newProfile {
 		size += f.size()
 	}
-	at := len(e.buf)
-	if size > e.limit-at {
+	if size > e.writer.Room() {
 		return ErrFull
 	}
 
-	p := e.buf[at : at+size : at+size]
+	p := e.writer.Next(size)
 	p[0] = uint8(destRow)
 	p = p[indexSize:]
 	if newDest {
@@ -253,9 +240,7 @@ func (e *Encoder) Append(c *conntrack.Entry) error {
 	e.paths.Use(pathRow)
 	e.dests.Use(destRow)
 	e.profiles.Use(profileRow)
-	e.buf = e.buf[:at+size]
-	e.count++
-	e.total++
+	e.writer.Added(size)
 	return nil
 }
 
@@ -419,26 +404,14 @@ func putFields(p []byte, c *conntrack.Entry) {
 }
 
 // Count returns the number of entries in the frame.
-func (e *Encoder) Count() int { return e.total }
+func (e *Encoder) Count() int { return e.writer.Count() }
 
 // Full reports whether no further entry can be appended, not even one of a
 // destination and a profile that others had.
-func (e *Encoder) Full() bool { return e.limit-len(e.buf) < minEntrySize }
-
-// end completes the block that is being filled.
-func (e *Encoder) end() {
-	// A block is within a frame, and has an entry: it cannot fail.
-	_ = block.EndAdvert(e.buf, e.start, e.count)
-}
+func (e *Encoder) Full() bool { return e.writer.Room() < minEntrySize }
 
 // Finish completes the ADVERT blocks, with sequence 0 and nothing held: see
 // [block.Stamp]. It returns buf, with the blocks appended, which stay valid
 // until the buffer is used again, or nil where there are no entries. It may be
 // called again after further entries.
-func (e *Encoder) Finish() []byte {
-	if e.total == 0 {
-		return nil
-	}
-	e.end()
-	return e.buf
-}
+func (e *Encoder) Finish() []byte { return e.writer.Finish() }

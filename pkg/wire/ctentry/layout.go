@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
-	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/advert"
 	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
 
@@ -31,10 +31,9 @@ const (
 
 // Types of fields.
 const (
-	fieldMandatory = 0x80
-	fieldLabels    = 0x01
-	fieldHelper    = 0x02
-	fieldProxy     = 0x03
+	fieldLabels = 0x01
+	fieldHelper = 0x02
+	fieldProxy  = 0x03
 )
 
 // Sizes in bytes.
@@ -53,8 +52,8 @@ const (
 	labelsSize      = 16
 	proxySize       = 12
 
-	fieldsHead = 2
-	fieldHead  = 2
+	fieldsHead = advert.FieldsHead
+	fieldHead  = advert.FieldHead
 
 	// minEntrySize is that of an entry which has nothing new.
 	minEntrySize = 2*indexSize + portSize + compact.IPv4Size + 1
@@ -66,7 +65,7 @@ const (
 	destSizeMax = indexSize + pathHead + 2*zoneSize + compact.IPv6Size + 2*(portSize+compact.IPv6Size)
 
 	// advertSize is what an ADVERT has before its entries.
-	advertSize = block.HeadSize + block.AdvertHeaderSize
+	advertSize = advert.HeadSize
 
 	// MinRoom is what [Encoder.Reset] needs: an ADVERT of one entry.
 	MinRoom = advertSize + MaxEntrySize

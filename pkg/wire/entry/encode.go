@@ -4,11 +4,11 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/advert"
 	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
 
@@ -16,12 +16,8 @@ import (
 // in a buffer of the caller. The zero value is ready for [Encoder.Reset]. It is
 // not for concurrent use.
 type Encoder struct {
-	buf   []byte
-	limit int
-	start int // of the block that is being filled
-	count int // connections in it
-	total int // connections in all blocks
-	seed  compact.Seed
+	writer advert.Writer
+	seed   compact.Seed
 
 	services compact.Table[service]
 	dests    compact.Table[dest]
@@ -54,25 +50,18 @@ type profile struct {
 // is; for a smaller one a new one is made. The error is [ErrRoom] where less
 // than [MinRoom] is left. A limit over 65,535 is taken for that.
 func (e *Encoder) Reset(buf []byte, limit int) error {
-	e.limit, e.total = 0, 0
-	limit = min(limit, block.MaxLength)
-	if limit-len(buf) < MinRoom {
+	if !e.writer.Reset(block.ClassIPVS, buf, limit, MinRoom) {
 		return ErrRoom
 	}
 	if e.seed == 0 {
 		e.seed = compact.NewSeed()
 	}
-	e.buf = slices.Grow(buf, limit-len(buf))
-	e.limit = limit
-	e.begin()
+	e.clear()
 	return nil
 }
 
-// begin begins a block, with tables of its own.
-func (e *Encoder) begin() {
-	e.start = len(e.buf)
-	e.buf = block.BeginAdvert(e.buf, block.ClassIPVS)
-	e.count = 0
+// clear empties the tables: each block has its own.
+func (e *Encoder) clear() {
 	e.services.Clear()
 	e.dests.Clear()
 	e.profiles.Clear()
@@ -89,7 +78,7 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	if err := check(c); err != nil {
 		return err
 	}
-	if e.limit == 0 { // no Reset yet, or one that failed
+	if !e.writer.Begun() { // no Reset yet, or one that failed
 		return ErrFull
 	}
 	size := minEntrySize - ipv4Size - 1
@@ -133,22 +122,21 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	if newProfile {
 		defined += profileSize
 	}
-	if newService && serviceRow == compact.MaxRows || newDest && destRow == compact.MaxRows || newProfile && profileRow == compact.MaxRows || e.count == math.MaxUint16 {
+	if newService && serviceRow == compact.MaxRows || newDest && destRow == compact.MaxRows || newProfile && profileRow == compact.MaxRows || e.writer.BlockFull() {
 		size += advertSize + serviceSize(&s) + destSize(&d, s.virtual.Port()) + profileSize
-		if size > e.limit-len(e.buf) {
+		if size > e.writer.Room() {
 			return ErrFull
 		}
-		e.end()
-		e.begin()
+		e.writer.Another()
+		e.clear()
 		return e.Append(c)
 	}
 	size += defined
-	at := len(e.buf)
-	if size > e.limit-at {
+	if size > e.writer.Room() {
 		return ErrFull
 	}
 
-	p := e.buf[at : at+size : at+size]
+	p := e.writer.Next(size)
 	p[0] = uint8(destRow)
 	p = p[1:]
 	if newDest {
@@ -183,9 +171,7 @@ func (e *Encoder) Append(c *ipvs.Conn) error {
 	e.services.Use(serviceRow)
 	e.dests.Use(destRow)
 	e.profiles.Use(profileRow)
-	e.buf = e.buf[:at+size]
-	e.count++
-	e.total++
+	e.writer.Added(size)
 	return nil
 }
 
@@ -316,26 +302,14 @@ func putFields(p []byte, c *ipvs.Conn) {
 }
 
 // Count returns the number of connections in the frame.
-func (e *Encoder) Count() int { return e.total }
+func (e *Encoder) Count() int { return e.writer.Count() }
 
 // Full reports whether no further connection can be appended, not even one of
 // a real server and a state that others had.
-func (e *Encoder) Full() bool { return e.limit-len(e.buf) < minEntrySize }
-
-// end completes the block that is being filled.
-func (e *Encoder) end() {
-	// A block is within a frame, and has a connection: it cannot fail.
-	_ = block.EndAdvert(e.buf, e.start, e.count)
-}
+func (e *Encoder) Full() bool { return e.writer.Room() < minEntrySize }
 
 // Finish completes the ADVERT blocks, with sequence 0 and nothing held: see
 // [block.Stamp]. It returns buf, with the blocks appended, which stay valid
 // until the buffer is used again, or nil where there are no connections. It
 // may be called again after further connections.
-func (e *Encoder) Finish() []byte {
-	if e.total == 0 {
-		return nil
-	}
-	e.end()
-	return e.buf
-}
+func (e *Encoder) Finish() []byte { return e.writer.Finish() }

@@ -3,20 +3,22 @@ package entry
 import (
 	"errors"
 	"fmt"
+
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/advert"
 )
 
 // ErrMalformed is why a frame is refused by [Decoder.Reset].
-var ErrMalformed = errors.New("entry: broken ADVERT")
+var ErrMalformed = advert.ErrMalformed
 
 // What is wrong with it: each is [ErrMalformed] to errors.Is.
 var (
-	ErrTruncated = fmt.Errorf("%w: an entry reaches behind its block", ErrMalformed)
-	ErrIndex     = fmt.Errorf("%w: an index is over the number of rows", ErrMalformed)
-	ErrVarint    = fmt.Errorf("%w: a varint is longer than it needs to be, or than 32 bits", ErrMalformed)
-	ErrReserved  = fmt.Errorf("%w: a reserved bit is not zero", ErrMalformed)
+	ErrTruncated = advert.ErrTruncated // an entry reaches behind its block
+	ErrIndex     = advert.ErrIndex     // an index is over the number of rows
+	ErrVarint    = advert.ErrVarint    // a varint is longer than it needs to be, or than 32 bits
+	ErrReserved  = advert.ErrReserved  // a reserved bit is not zero
 	ErrFwmark    = fmt.Errorf("%w: a firewall mark is 0", ErrMalformed)
-	ErrFields    = fmt.Errorf("%w: a field reaches behind the fields of its entry", ErrMalformed)
-	ErrCount     = fmt.Errorf("%w: Count is not the number of entries", ErrMalformed)
+	ErrFields    = advert.ErrFields // a field reaches behind the fields of its entry
+	ErrCount     = advert.ErrCount  // Count is not the number of entries
 )
 
 // ErrFull says that a connection does not fit any more, see [Encoder.Append].

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
-	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/internal/advert"
 	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
 
@@ -25,9 +25,8 @@ const optionFields = 1 << 0
 
 // Types of fields.
 const (
-	fieldMandatory = 0x80
-	fieldPEName    = 0x81
-	fieldPEData    = 0x82
+	fieldPEName = 0x81
+	fieldPEData = 0x82
 
 	peNameMax = 15
 	peDataMax = 255
@@ -46,8 +45,8 @@ const (
 	sequenceSize  = 12
 	sequencesSize = 2 * sequenceSize
 
-	fieldsHead = 2
-	fieldHead  = 2
+	fieldsHead = advert.FieldsHead
+	fieldHead  = advert.FieldHead
 	varintMax  = compact.VarintMax
 
 	// minEntrySize is that of an entry which has nothing new.
@@ -59,7 +58,7 @@ const (
 	destSizeMax = indexSize + serviceHead + ipv6Size + fwmarkSize + 1 + ipv6Size + portSize
 
 	// advertSize is what an ADVERT has before its entries.
-	advertSize = block.HeadSize + block.AdvertHeaderSize
+	advertSize = advert.HeadSize
 
 	// MinRoom is what [Encoder.Reset] needs: an ADVERT of one connection.
 	MinRoom = advertSize + MaxEntrySize

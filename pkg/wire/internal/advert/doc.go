@@ -1,0 +1,5 @@
+// Package advert is what the codecs of all classes have in common: entries in
+// the ADVERT blocks of a frame, one block after the other, each with tables of
+// its own, and the fields that an entry may end with. What an entry is made of
+// is for the codec of its class to know.
+package advert
