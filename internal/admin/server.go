@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/counters"
+	"github.com/ssyncp/ssyncp/internal/httpserver"
 	"github.com/ssyncp/ssyncp/internal/inspect"
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/internal/unixsocket"
@@ -27,7 +28,6 @@ const (
 	maxBody       = 4 << 10
 	readTimeout   = 2 * time.Second // a request
 	writeTimeout  = 10 * time.Second
-	stopTimeout   = time.Second
 	answerTimeout = 3 * time.Second // the director's
 )
 
@@ -170,19 +170,9 @@ func (s *Server) Serve(ctx context.Context, parts Parts) error {
 	server.SetKeepAlivesEnabled(false)
 
 	parts.Log.Info("admin socket is open", "socket", s.path)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(s.listener) }()
-	select {
-	case err := <-served:
+	if err := httpserver.Serve(ctx, server, s.listener); err != nil {
 		return fmt.Errorf("admin socket %s: %w", s.path, err)
-	case <-ctx.Done():
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if server.Shutdown(limited) != nil {
-		server.Close()
-	}
-	<-served
 	return nil
 }
 

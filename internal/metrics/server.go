@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
+	"github.com/ssyncp/ssyncp/internal/httpserver"
 	"github.com/ssyncp/ssyncp/internal/unixsocket"
 )
 
@@ -23,7 +24,6 @@ const (
 	scrapeTimeout  = 8 * time.Second
 	writeTimeout   = 10 * time.Second
 	idleTimeout    = 2 * time.Minute // between two scrapes
-	stopTimeout    = time.Second
 )
 
 // Address is where to listen.
@@ -89,19 +89,9 @@ func (s *Server) Serve(ctx context.Context, source Source, log *slog.Logger) err
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	log.Info("metrics are served", "listen", s.address.String())
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(netutil.LimitListener(s.listener, maxConnections)) }()
-	select {
-	case err := <-served:
+	if err := httpserver.Serve(ctx, server, netutil.LimitListener(s.listener, maxConnections)); err != nil {
 		return fmt.Errorf("metrics on %v: %w", s.address, err)
-	case <-ctx.Done():
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if server.Shutdown(limited) != nil {
-		server.Close()
-	}
-	<-served
 	return nil
 }
 
