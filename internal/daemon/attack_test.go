@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,11 @@ import (
 // recorded; each attempt is counted under its own name.
 func TestAttacksChangeNothing(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
+	ofEachClass(t, attacksChangeNothing)
+}
+
+func attacksChangeNothing(t *testing.T, c class) {
+	s := newSceneOf(t, c)
 	join(t, s, "eth1")
 	toPeer := s.tap.overheard(peerIP, 0)
 	last := toPeer[len(toPeer)-1].body
@@ -48,7 +53,7 @@ func TestAttacksChangeNothing(t *testing.T) {
 			return block.AppendGone(b, block.Gone{First: 1, Last: 1 << 40})
 		}, []string{"unproven_gone"}},
 		{"snapshot request", func(b []byte) ([]byte, error) {
-			return block.AppendSnapshotRequest(b, &block.SnapshotRequest{Peer: self, Request: 7, Classes: 1 << block.ClassIPVS})
+			return block.AppendSnapshotRequest(b, &block.SnapshotRequest{Peer: self, Request: 7, Classes: 1 << c.id()})
 		}, []string{"unproven_request"}},
 		{"snapshot chunk", func([]byte) ([]byte, error) {
 			return block.AppendSnapshotChunk(s.advert(clone, 1, 0), &block.SnapshotChunk{Peer: self, Request: 7, Last: true})
@@ -62,7 +67,7 @@ func TestAttacksChangeNothing(t *testing.T) {
 			return block.AppendProbeAck(b, &block.ProbeAck{Peer: self, Number: 1})
 		}, []string{"unproven_other"}},
 		{"query", func(b []byte) ([]byte, error) {
-			return block.AppendQuery(b, &block.Query{Peer: self, Query: 7, Class: block.ClassIPVS, Selector: make([]byte, 8)})
+			return block.AppendQuery(b, &block.Query{Peer: self, Query: 7, Class: c.id(), Selector: make([]byte, 8)})
 		}, []string{"unproven_query"}},
 		{"answer", func(b []byte) ([]byte, error) {
 			return block.AppendAnswer(b, &block.Answer{Peer: self, Query: 7}, nil)
@@ -219,13 +224,42 @@ func TestAttacksChangeNothing(t *testing.T) {
 			s.aside.send(toHost)
 		})
 	})
+	// Or all of the above would prove nothing.
+	t.Run("what they say would do harm if the peer said it", func(t *testing.T) {
+		s.on(t)
+		before := c.table(s.victim)
+		s.attacker.send(from(peerIP, s.sealed(syncID, s.key, s.advert(peer, ahead(), s.tap.lastSequence(peerIP)+1))))
+		eventually(t, "harm", func() bool { return len(notAlike(before, c.table(s.victim))) >= c.harm() })
+		if got := notAlike(before, c.table(s.victim)); len(got) != c.harm() {
+			t.Errorf("%d objects are not as they were, want %d: %v", len(got), c.harm(), got)
+		}
+	})
+}
+
+// notAlike are the keys of what is there on one side alone, or not alike.
+func notAlike(before, after map[string]held) (keys []string) {
+	for key, was := range before {
+		if is, there := after[key]; !there || !is.alike(was) {
+			keys = append(keys, key)
+		}
+	}
+	for key := range after {
+		if _, there := before[key]; !there {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // Without a group, a list of peers stands for the link; what comes from them may
 // have crossed routers, so that the TTL says nothing.
 func TestAttacksOnALinkToPeersChangeNothing(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, "eth0,peers=192.0.2.2", "eth0,peers=192.0.2.1")
+	ofEachClass(t, attacksOnALinkToPeersChangeNothing)
+}
+
+func attacksOnALinkToPeersChangeNothing(t *testing.T, c class) {
+	s := newSceneOf(t, c, "eth0,peers=192.0.2.2", "eth0,peers=192.0.2.1")
 	join(t, s, "eth0")
 	all := s.tap.overheard(peerIP, 0)
 	last := all[len(all)-1].body
@@ -301,6 +335,10 @@ func join(t *testing.T, s *scene, device string) {
 // What was recorded of an earlier start of either side is worth nothing.
 func TestReplayAcrossRestarts(t *testing.T) {
 	t.Parallel()
+	ofEachClass(t, replayAcrossRestarts)
+}
+
+func replayAcrossRestarts(t *testing.T, c class) {
 	for _, tt := range []struct {
 		name             string
 		sender, receiver bool // which one starts anew
@@ -319,19 +357,21 @@ func TestReplayAcrossRestarts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t)
+			s := newSceneOf(t, c)
 			old := recorded(s.tap.overheard(peerIP, 0))
 			s.peer.stop()
 			if tt.receiver {
 				s.victim.stop()
-				s.victim = start2(t, s.nsA, 1, s.keyFile).synced()
+				s.victim = s.start(s.nsA, 1).synced()
 			}
 			if tt.sender {
-				s.peer = start2(t, s.nsB, 2, s.keyFile)
+				s.peer = s.start(s.nsB, 2)
 				s.peer.logs("to=synced")
 				s.fresh()
 			}
-			written, counted := s.victim.ask(request{}).Written, s.victim.counters()
+			c.forget(s.victim)
+			before := s.state()
+			counted := before.counters
 			for range 2 {
 				for _, p := range old {
 					s.attacker.send(p)
@@ -350,9 +390,10 @@ func TestReplayAcrossRestarts(t *testing.T) {
 			if n := after["peering proofs"] - counted["peering proofs"]; n != 0 {
 				t.Errorf("%d recorded starts were proven", n)
 			}
-			if n := len(s.victim.ask(request{}).Written) - len(written); n != 0 {
+			if n := len(s.victim.ask(request{}).Written) - before.writes; n != 0 {
 				t.Errorf("%d connections were written", n)
 			}
+			s.sameTable(before.table)
 			if tt.sender {
 				s.fresh() // the new start goes on being heard
 			} else if log := s.victim.log.String(); strings.Contains(log, `msg="peer is there"`) {
@@ -367,43 +408,50 @@ func TestReplayAcrossRestarts(t *testing.T) {
 // anew, so that its peers can tell the two apart.
 func TestClonedWhileRunning(t *testing.T) {
 	t.Parallel()
-	s := newScene(t)
+	ofEachClass(t, clonedWhileRunning)
+}
+
+func clonedWhileRunning(t *testing.T, c class) {
+	s := newSceneOf(t, c)
 	all := s.tap.overheard(victimIP, 0)
 	last := all[len(all)-1].body
-	written := s.victim.ask(request{}).Written
+	before := c.table(s.victim)
 	s.attacker.send(from(stranger, s.sealed(syncID, s.key, s.advert(last.Peer, last.Number+1000, 1))))
 	s.victim.logs("level=ERROR", "another director has our sender ID and start ID", "address="+stranger.String())
 	eventually(t, "a new start", func() bool {
 		now := s.tap.overheard(victimIP, 0)
 		return now[len(now)-1].body.Start != last.Start
 	})
-	for _, c := range s.victim.ask(request{}).Written[len(written):] {
-		if c == client(evilOnes).String() {
-			t.Error("what the clone said was written")
-		}
-	}
 	counters := s.victim.counters()
 	if counters["peering_trouble own"] != 1 || counters["peering_trouble twins"] != 1 {
 		t.Errorf("counted %v", counters)
 	}
 	s.fresh()
+	s.sameTable(before)
 }
 
 // A machine was copied: two directors have one sender ID, and a key. Both are
 // named, by everybody, and what they tell is not mixed up.
 func TestClonedSender(t *testing.T) {
 	t.Parallel()
+	ofEachClass(t, clonedSender)
+}
+
+func clonedSender(t *testing.T, k class) {
 	lan := newLAN(t, 3)
 	key := newKey(t)
-	a := start2(t, lan.hosts[0], 1, key).synced()
-	b := start2(t, lan.hosts[1], 2, key, "--wire-name=original").synced()
+	begin := func(i, number int, args ...string) *director {
+		return start2(t, lan.hosts[i], number, key, append(k.options(), args...)...).synced()
+	}
+	a := begin(0, 1)
+	b := begin(1, 2, "--wire-name=original")
 	a.with(1)
-	c := start2(t, lan.hosts[2], 2, key, "--wire-name=copy").synced()
+	c := begin(2, 2, "--wire-name=copy")
 	a.with(2)
-	b.ask(request{Queue: 50, From: 1000})
-	c.ask(request{Queue: 50, From: 2000})
-	a.holds(clients(1000, 50))
-	a.holds(clients(2000, 50))
+	k.tell(b, 1000, 50)
+	k.tell(c, 2000, 50)
+	k.has(a, 1000, 50)
+	k.has(a, 2000, 50)
 	a.logs("level=ERROR", "two directors have one sender ID", "name=original", "other_name=copy", "wire.sender_id")
 	for _, d := range []*director{b, c} {
 		d.logs("level=ERROR", "another director has our sender ID")
@@ -413,15 +461,10 @@ func TestClonedSender(t *testing.T) {
 			t.Error("it is not counted")
 		}
 	}
-	for _, conn := range a.ask(request{}).Written {
-		known := false
-		for _, from := range []int{1000, 2000} {
-			for _, want := range clients(from, 50) {
-				known = known || conn == want
-			}
-		}
-		if !known {
-			t.Errorf("%s was written, and told by nobody", conn)
+	told := append(clients(1000, 50), clients(2000, 50)...)
+	for key := range k.table(a) {
+		if !slices.Contains(told, key) {
+			t.Errorf("it has %s, which was told by nobody", key)
 		}
 	}
 }

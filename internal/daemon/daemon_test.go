@@ -21,6 +21,7 @@ import (
 // director is a daemon in a network namespace.
 type director struct {
 	t       *testing.T
+	ns      *netnstest.Namespace
 	process *exec.Cmd
 	in      io.Writer
 	out     *bufio.Scanner
@@ -58,7 +59,7 @@ func start(t *testing.T, ns *netnstest.Namespace, args ...string) *director {
 // startBy starts one by a command that starts it.
 func startBy(t *testing.T, ns *netnstest.Namespace, by []string, args ...string) *director {
 	t.Helper()
-	d := &director{t: t, ended: make(chan error, 1)}
+	d := &director{t: t, ns: ns, ended: make(chan error, 1)}
 	before := append([]string{"netns", "exec", ns.Name}, by...)
 	before = append(before, "--sync-id=7", "--wire-version=1", "--admin-socket=", "--vrrp-track-file=")
 	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--links=") }) {

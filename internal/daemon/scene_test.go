@@ -10,11 +10,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ssyncp/ssyncp/internal/keyring"
 	"github.com/ssyncp/ssyncp/internal/netnstest"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
-	"github.com/ssyncp/ssyncp/pkg/wire/entry"
 	"github.com/ssyncp/ssyncp/pkg/wire/frame"
 )
 
@@ -28,8 +28,8 @@ var (
 	stranger = netip.MustParseAddr("192.0.2.66")
 )
 
-// Connections of a scene by their numbers: those that the victim owns, those
-// that the peer owns, the next ones, and what nobody has.
+// Objects of a scene by their numbers: those that the victim owns, those that
+// the peer owns, the next ones, and what nobody has.
 const (
 	victimOwns = 100
 	peerOwns   = 10_000
@@ -42,6 +42,7 @@ const (
 // a snapshot, or was sent again what it had lost.
 type scene struct {
 	t        *testing.T
+	class    class
 	nsA, nsB *netnstest.Namespace
 	keyFile  string
 	key      frame.Key
@@ -50,17 +51,23 @@ type scene struct {
 	tap      *wiretap
 	attacker *injector
 	aside    *injector // over the victim's other interface
-	good     int       // connections that the peer told behind the beginning
+	good     int       // objects that the peer told behind the beginning
 }
 
-// newScene makes it, with links to the group unless there are others, of the
-// victim and of its peer.
+// newScene makes one of IPVS connections, as newSceneOf does.
 func newScene(t *testing.T, links ...string) *scene {
+	t.Helper()
+	return newSceneOf(t, ipvsConnections{}, links...)
+}
+
+// newSceneOf makes one of a class, with links to the group unless there are
+// others, of the victim and of its peer.
+func newSceneOf(t *testing.T, c class, links ...string) *scene {
 	t.Helper()
 	if links == nil {
 		links = []string{"eth0", "eth0"}
 	}
-	s := &scene{t: t, keyFile: newKey(t)}
+	s := &scene{t: t, class: c, keyFile: newKey(t)}
 	s.nsA, s.nsB = pair(t)
 	netnstest.Pair(t, s.nsA, "eth1", "198.51.100.1/24", s.nsB, "eth1", "198.51.100.2/24")
 	for _, device := range []string{"all", "eth0", "eth1"} { // or the kernel drops some by itself
@@ -75,8 +82,8 @@ func newScene(t *testing.T, links ...string) *scene {
 	s.attacker = newInjector(t, s.nsB, "eth0", s.nsA, "eth0")
 	s.aside = newInjector(t, s.nsB, "eth1", s.nsA, "eth1")
 
-	s.victim = start2(t, s.nsA, 1, s.keyFile, "--links="+links[0], "--test-table="+strconv.Itoa(victimOwns)).synced()
-	s.peer = start2(t, s.nsB, 2, s.keyFile, "--links="+links[1])
+	s.victim = s.start(s.nsA, 1, append(c.owned(t, s.nsA, victimOwns), "--links="+links[0])...).synced()
+	s.peer = s.start(s.nsB, 2, "--links="+links[1])
 	s.peer.logs("to=synced")
 	s.victim.with(1)
 
@@ -84,19 +91,26 @@ func newScene(t *testing.T, links ...string) *scene {
 	const lost = 5
 	nft(t, s.nsB, "table netdev loss {\n chain ingress {\n type filter hook ingress device eth0 priority 0\n drop\n }\n}\n")
 	for i := range lost {
-		s.victim.ask(request{Queue: 1, From: victimOwns + i})
+		c.tell(s.victim, victimOwns+i, 1)
 		eventually(t, "an advert that is lost", func() bool { return len(s.tap.overheard(victimIP, block.TypeAdvert)) > i })
 	}
 	nft(t, s.nsB, "delete table netdev loss\n")
-	s.peer.holds(clients(0, victimOwns+lost))
-	s.peer.ask(request{Queue: 100, From: peerOwns})
-	s.victim.holds(clients(peerOwns, 100))
+	c.has(s.peer, 0, victimOwns+lost)
+	c.tell(s.peer, peerOwns, 100)
+	c.has(s.victim, peerOwns, 100)
 	for _, kind := range []block.Type{
 		block.TypeAdvert, block.TypeChallenge, block.TypeEcho, block.TypeNack, block.TypeSnapshotRequest, block.TypeSnapshotAck,
 	} {
 		eventually(t, kind.String()+" of the peer", func() bool { return len(s.tap.overheard(peerIP, kind)) > 0 })
 	}
+	c.forget(s.victim)
 	return s
+}
+
+// start starts one of its daemons.
+func (s *scene) start(ns *netnstest.Namespace, number int, args ...string) *director {
+	s.t.Helper()
+	return start2(s.t, ns, number, s.keyFile, append(s.class.options(), args...)...)
 }
 
 // nft changes the rules of a namespace.
@@ -140,7 +154,9 @@ func (d *director) counters() map[string]int {
 // bad are the groups of counters that an attack may move, and answers those
 // counters that it must not.
 var (
-	bad     = []string{"cluster_refused", "receive_dropped", "peering_trouble", "cluster_trouble", "ipvs_entries_refused"}
+	bad = []string{
+		"cluster_refused", "receive_dropped", "peering_trouble", "cluster_trouble", "ipvs_entries_refused", "conntrack_entries_refused", "conntrack_troubles",
+	}
 	answers = []string{
 		"peering applied_frames", "peering sent_again", "peering sent_chunks", "peering sent_gone", "peering sent_refusals",
 		"peering sent_nacks", "peering sent_requests", "peering sent_acks", "peering proofs", "peering announcements", "peering sent_answers",
@@ -149,14 +165,26 @@ var (
 
 // state is what no attack may change, and what is counted.
 type state struct {
-	written  []string // to the device
+	writes   int             // of connections to the device
+	table    map[string]held // what the victim has of the scene's class
 	counters map[string]int
 	events   int // lines of the log that say that something happened
 }
 
+// held is an object that a director has.
+type held struct {
+	as   string    // all that is known of it, but for time
+	ends time.Time // zero: not known
+}
+
+// alike reports whether an object is as it was. The kernel tells seconds.
+func (h held) alike(before held) bool {
+	return h.as == before.as && h.ends.Sub(before.ends).Abs() <= 2*time.Second
+}
+
 func (s *scene) state() state {
 	s.t.Helper()
-	st := state{written: s.victim.ask(request{}).Written, counters: s.victim.counters()}
+	st := state{writes: len(s.victim.ask(request{}).Written), table: s.class.table(s.victim), counters: s.victim.counters()}
 	for line := range strings.Lines(s.victim.log.String()) {
 		if strings.Contains(line, " peer=") || strings.Contains(line, `msg="state changed"`) {
 			st.events++
@@ -165,13 +193,37 @@ func (s *scene) state() state {
 	return st
 }
 
-// fresh has the peer tell of one more connection, and waits until the victim has
-// it: then it has seen all that was sent before, too.
+// fresh has the peer tell of one more object, and waits until the victim has it:
+// then it has seen all that was sent before, too.
 func (s *scene) fresh() {
 	s.t.Helper()
-	s.peer.ask(request{Queue: 1, From: goodOnes + s.good})
+	s.class.tell(s.peer, goodOnes+s.good, 1)
 	s.good++
-	s.victim.holds(clients(goodOnes, s.good))
+	s.class.has(s.victim, goodOnes, s.good)
+}
+
+// sameTable wants that the victim has what it had, as it was, and of what is new
+// nothing that fresh did not bring.
+func (s *scene) sameTable(before map[string]held) {
+	s.t.Helper()
+	after := s.class.table(s.victim)
+	var good []string
+	for i := range s.good {
+		good = append(good, client(goodOnes+i).String())
+	}
+	for key, is := range after {
+		switch was, there := before[key]; {
+		case !there && !slices.Contains(good, key):
+			s.t.Errorf("it has %s now: %+v", key, is)
+		case there && !is.alike(was):
+			s.t.Errorf("%s is %+v now, was %+v", key, is, was)
+		}
+	}
+	for key, was := range before {
+		if _, there := after[key]; !there {
+			s.t.Errorf("it has lost %s: %+v", key, was)
+		}
+	}
 }
 
 // unchanged wants that an attack leaves no trace but in these counters, and that
@@ -182,8 +234,9 @@ func (s *scene) unchanged(want map[string]int, attack func()) {
 	attack()
 	s.fresh()
 	after := s.state()
-	if got, want := after.written, append(before.written, client(goodOnes+s.good-1).String()); !slices.Equal(got, want) {
-		s.t.Errorf("%d connections were written to the device; the peer told 1", len(got)-len(before.written))
+	s.sameTable(before.table)
+	if got, want := after.writes-before.writes, s.class.writes(); got != want {
+		s.t.Errorf("%d connections were written to the device, the peer told %d", got, want)
 	}
 	moved := map[string]int{}
 	for name, n := range after.counters {
@@ -222,18 +275,10 @@ func body(sender block.Peer, number uint64) []byte {
 	return b
 }
 
-// advert returns a body with a connection that nobody has.
+// advert returns a body that says what no director did.
 func (s *scene) advert(sender block.Peer, number, sequence uint64) []byte {
 	s.t.Helper()
-	var e entry.Encoder
-	if err := e.Reset(body(sender, number), 1400); err != nil {
-		s.t.Fatal(err)
-	}
-	c := conns(evilOnes, 1)[0]
-	if err := e.Append(&c); err != nil {
-		s.t.Fatal(err)
-	}
-	b := e.Finish()
+	b := s.class.lie(s.t, body(sender, number))
 	block.Stamp(b, sequence, 0)
 	return b
 }

@@ -224,6 +224,22 @@ func (w *wiretap) overheard(from netip.Addr, with block.Type) []overheard {
 	return list
 }
 
+// lastSequence returns the highest one of adverts of an address.
+func (w *wiretap) lastSequence(from netip.Addr) (last uint64) {
+	for _, o := range w.overheard(from, block.TypeAdvert) {
+		blocks := o.body.Blocks()
+		for b := (block.Block{}); blocks.Next(&b); {
+			if b.Type != block.TypeAdvert {
+				continue
+			}
+			if a, err := b.Advert(); err == nil {
+				last = max(last, a.Sequence)
+			}
+		}
+	}
+	return last
+}
+
 // stop ends the recording.
 func (w *wiretap) stop() {
 	w.mu.Lock()
