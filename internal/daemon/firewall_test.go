@@ -52,10 +52,16 @@ table ip nat {
 
 func newFirewalls(t *testing.T) *firewalls {
 	t.Helper()
+	a, b := pair(t)
+	return newFirewallsAt(t, a, b)
+}
+
+// newFirewallsAt makes them of two namespaces with a link between them.
+func newFirewallsAt(t *testing.T, a, b *netnstest.Namespace) *firewalls {
+	t.Helper()
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("needs nft")
 	}
-	a, b := pair(t)
 	f := &firewalls{client: netnstest.New(t), server: netnstest.New(t), ways: [2]*netnstest.Namespace{a, b}}
 	f.client.IP(t, "address add "+clientAddress+"/32 dev lo")
 	f.server.IP(t, "address add "+serverAddress+"/32 dev lo")
