@@ -25,6 +25,8 @@ type Status struct {
 
 	*Membership // what only version 2 has: absent with version 1
 
+	Conntrack *Conntrack `json:"conntrack,omitempty"` // absent where conntrack.enabled is false
+
 	// Counters by group and name, since the start. Two of one name are
 	// added up: those of both versions, where both are spoken.
 	Counters map[string]map[string]uint64 `json:"counters"`
@@ -44,6 +46,12 @@ type Membership struct {
 	Taking   *PeerName `json:"taking_snapshot"` // of whom; null: of nobody
 	Serving  int       `json:"serving_snapshots"`
 	Peers    []Peer    `json:"peers"` // by sender ID
+}
+
+// Conntrack says whether conntrack entries are carried beside IPVS connections.
+type Conntrack struct {
+	Carried bool   `json:"carried"`
+	Error   string `json:"error"` // why they are not; empty where they are
 }
 
 // PeerName says which peer.

@@ -58,6 +58,8 @@ type Parts struct {
 	Protocol int
 	SyncID   uint8
 	Director Director // nil with version 1
+	// Conntrack is nil where nobody asked for it.
+	Conntrack *Conntrack
 	// Connections is nil with version 1.
 	Connections Connections
 	Roles       Roles
@@ -72,7 +74,7 @@ type Parts struct {
 // Status is of this moment. Where the director does not answer, there are all
 // the same the counters, which need nobody to answer.
 func (p *Parts) Status(ctx context.Context) (s Status, err error) {
-	s = Status{Version: p.Version, Protocol: p.Protocol, SyncID: p.SyncID}
+	s = Status{Version: p.Version, Protocol: p.Protocol, SyncID: p.SyncID, Conntrack: p.Conntrack}
 	s.Counters, s.Troubles = values(p.Counters())
 	if p.Director == nil {
 		return s, nil

@@ -23,6 +23,7 @@ func appendStatus(dst []byte, s *admin.Status) []byte {
 	out := bytes.NewBuffer(dst)
 	if s.Membership != nil {
 		writeState(out, s)
+		writeConntrack(out, s.Conntrack)
 		writeRates(out, s.Rates)
 		writePeers(out, s.Peers)
 	} else {
@@ -55,6 +56,18 @@ func writeState(out *bytes.Buffer, s *admin.Status) {
 	fmt.Fprintln(out)
 	if s.State == "joining" {
 		writeWaiting(out, s)
+	}
+}
+
+// writeConntrack says whether conntrack entries are carried, where they ought to
+// be.
+func writeConntrack(out *bytes.Buffer, c *admin.Conntrack) {
+	switch {
+	case c == nil:
+	case c.Carried:
+		fmt.Fprintln(out, "conntrack entries are carried")
+	default:
+		fmt.Fprintf(out, "CONNTRACK ENTRIES ARE NOT CARRIED, IPVS connections are: %s\n", c.Error)
 	}
 }
 

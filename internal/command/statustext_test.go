@@ -71,6 +71,27 @@ no peers
 
 Nothing was dropped, refused or failed since the start.
 `},
+		{"with conntrack entries", admin.Status{Membership: self(admin.Membership{State: "synced (alone)"}), Conntrack: &admin.Conntrack{Carried: true}},
+			`synced (alone): no peer was heard of when it started, and none has been since
+lb1 (0000002a), sync ID 7, protocol version 2, ssyncpd 1.2.3
+last sequence 0
+conntrack entries are carried
+
+no peers
+
+Nothing was dropped, refused or failed since the start.
+`},
+		{"without those that it ought to have", admin.Status{
+			Membership: self(admin.Membership{State: "synced (alone)"}), Conntrack: &admin.Conntrack{Error: "load nf_conntrack_netlink"},
+		}, `synced (alone): no peer was heard of when it started, and none has been since
+lb1 (0000002a), sync ID 7, protocol version 2, ssyncpd 1.2.3
+last sequence 0
+CONNTRACK ENTRIES ARE NOT CARRIED, IPVS connections are: load nf_conntrack_netlink
+
+no peers
+
+Nothing was dropped, refused or failed since the start.
+`},
 		{"joining in company", admin.Status{Membership: self(admin.Membership{State: "joining", Taking: &admin.PeerName{SenderID: "0000002b"}, Peers: []admin.Peer{
 			{PeerName: admin.PeerName{SenderID: "0000002b"}, Address: "10.0.0.2", Proven: true, State: "synced"},
 		}})}, `joining: it takes over what peers know, and is not to become master yet

@@ -3,8 +3,11 @@ package daemon_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ssyncp/ssyncp/internal/admin"
 )
 
 // That conntrack entries cannot be carried is said, with what is missing, and
@@ -20,21 +23,30 @@ func TestIPVSConnectionsAreCarriedWhereConntrackCannotBe(t *testing.T) {
 	}
 	nsA, nsB := pair(t)
 	key := newKey(t)
+	directory := t.TempDir()
+	socket := func(number string) string { return filepath.Join(directory, number) }
 	args := func(number string) []string {
 		return []string{
 			"--wire-version=2", "--wire-key-file=" + key, "--wire-sender-id=" + number, "--wire-name=dir" + number,
-			"--wire-join-timeout=1s", "--conntrack-enabled=true",
+			"--wire-join-timeout=1s", "--conntrack-enabled=true", "--admin-socket=" + socket(number),
 		}
 	}
 	// Without CAP_NET_ADMIN. CAP_NET_RAW is what the link needs.
 	without := []string{setpriv, "--bounding-set=-net_admin", self}
 	a := startBy(t, nsA, without, args("1")...)
 	b := startBy(t, nsB, without, args("2")...)
-	for _, d := range []*director{a, b} {
+	for number, d := range map[string]*director{"1": a, "2": b} {
 		d.with(1).synced()
 		d.logs("level=ERROR", "conntrack entries are not carried, IPVS connections are", "CAP_NET_ADMIN")
 		if strings.Contains(d.log.String(), `msg="conntrack entries are carried"`) {
 			t.Error("and says that they are")
+		}
+		status, err := admin.NewClient(socket(number)).Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := status.Conntrack; c == nil || c.Carried || !strings.Contains(c.Error, "CAP_NET_ADMIN") || status.State != "synced" {
+			t.Errorf("status: %s, %+v", status.State, c)
 		}
 	}
 	const n = 1000

@@ -32,6 +32,9 @@ type speaker interface {
 	counters() (all, troubles []counters.Group)
 	// traffic counts what goes over the links.
 	traffic() admin.Traffic
+	// conntrack says whether conntrack entries are carried; nil where nobody asked
+	// for it.
+	conntrack() *admin.Conntrack
 	// director is what people and VRRP may ask; nil where there is no such
 	// thing.
 	director() director

@@ -100,6 +100,8 @@ func (v *version1) traffic() (t admin.Traffic) {
 	return t
 }
 
+func (v *version1) conntrack() *admin.Conntrack { return nil }
+
 func (v *version1) director() director { return nil }
 
 func (v *version1) connections() admin.Connections { return nil }

@@ -29,6 +29,7 @@ type version2 struct {
 	table   *ipvsclass.Table
 	device  ipvsdevice.Opener
 	tracked *conntrackclass.Counters // nil: not carried
+	wanted  *admin.Conntrack         // nil: nor asked for
 	daemon  *daemon
 
 	old   *version1 // nil: version 1 is not spoken
@@ -85,8 +86,10 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 func (v *version2) addConntrack(c config.Conntrack, parts *cluster.Parts) {
 	if err := conntrackclass.Check(); err != nil {
 		v.daemon.log.Error("conntrack entries are not carried, IPVS connections are", "error", err)
+		v.wanted = &admin.Conntrack{Error: err.Error()}
 		return
 	}
+	v.wanted = &admin.Conntrack{Carried: true}
 	v.tracked = conntrackclass.NewCounters()
 	options := conntrackclass.Options{
 		Filter: conntrackclass.Filter{
@@ -230,6 +233,8 @@ func (v *version2) traffic() (t admin.Traffic) {
 	}
 	return t
 }
+
+func (v *version2) conntrack() *admin.Conntrack { return v.wanted }
 
 func (v *version2) director() director { return v.cluster }
 
