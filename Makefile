@@ -174,7 +174,7 @@ bench-kernel: ## Instructions per connection and per packet, in a guest
 	@lab/install-packages build guest
 	go run ./lab/bench -kernel $(KERNEL) -svg docs/benchmarks-$(KERNEL).svg
 
-install: build ## Module (DKMS), daemon, unit, udev rule, configuration; KERNEL is the running one
+install: build ## Module (DKMS), daemon, unit, udev rule, completions, configuration; KERNEL is the running one
 	KERNEL=$(if $(filter command environment,$(origin KERNEL)),$(KERNEL)) DESTDIR=$(DESTDIR) contrib/install install
 
 uninstall: ## Take all of it away again, but /etc/ssyncp
