@@ -45,7 +45,18 @@ type Membership struct {
 	Sequence uint64    `json:"sequence"`        // of the advert sent last
 	Taking   *PeerName `json:"taking_snapshot"` // of whom; null: of nobody
 	Serving  int       `json:"serving_snapshots"`
-	Peers    []Peer    `json:"peers"` // by sender ID
+	// Frame is how many bytes the longest frames have that this director sends,
+	// without the headers of IP and UDP.
+	Frame int `json:"frame_bytes"`
+	// Narrow are the links that take less than their interfaces claim.
+	Narrow []NarrowLink `json:"narrow_links"`
+	Peers  []Peer       `json:"peers"` // by sender ID
+}
+
+// NarrowLink is a link that loses frames which its interface takes.
+type NarrowLink struct {
+	Link  int `json:"link"`        // from 1
+	Frame int `json:"frame_bytes"` // of the longest that comes through
 }
 
 // Conntrack says whether conntrack entries are carried beside IPVS connections.
@@ -140,7 +151,12 @@ func (p Peer) Condition() string {
 func membership(s peering.Status, now time.Time) *Membership {
 	m := &Membership{
 		SenderID: senderID(s.Self), StartID: s.Self.Start.String(), Name: s.Name, State: s.State.String(),
-		Missing: s.Missing, Sequence: s.Sequence, Serving: s.Serving, Peers: []Peer{},
+		Missing: s.Missing, Sequence: s.Sequence, Serving: s.Serving, Frame: s.Frame, Narrow: []NarrowLink{}, Peers: []Peer{},
+	}
+	for i, bytes := range s.Narrow {
+		if bytes > 0 {
+			m.Narrow = append(m.Narrow, NarrowLink{Link: i + 1, Frame: bytes})
+		}
 	}
 	if s.Taking != nil {
 		name := peerName(s.Taking)

@@ -56,7 +56,7 @@ func TestStatusDocument(t *testing.T) {
 	first.Peer, first.Proven, first.Lost, first.Twin, first.State, first.Heard = id(0x2a, 9), false, true, true, 0, now.Add(-time.Minute)
 	d := &director{status: peering.Status{
 		Self: id(0x29, 0xff), Name: "lb0", State: block.StateDegraded, Missing: 12, Sequence: 1 << 40,
-		Taking: &second, Serving: 2, Peers: []peering.PeerStatus{second, first},
+		Taking: &second, Serving: 2, Frame: 1372, Narrow: [4]int{1: 1372, 3: 1436}, Peers: []peering.PeerStatus{second, first},
 	}}
 	path := socket(t)
 	serve(t, path, d)
@@ -84,6 +84,7 @@ func TestStatusDocument(t *testing.T) {
 		"state": "degraded", "missing": 12, "sequence": 1099511627776,
 		"taking_snapshot": {"sender_id": "0000002b", "start_id": "00000000000000000000000000000001", "name": "lb2"},
 		"serving_snapshots": 2,
+		"frame_bytes": 1372, "narrow_links": [{"link": 2, "frame_bytes": 1372}, {"link": 4, "frame_bytes": 1436}],
 		"peers": [{
 			"sender_id": "0000002a", "start_id": "00000000000000000000000000000009", "name": "", "address": "[fe80::1%eth1]:7114",
 			"link": 1, "proven": false, "lost": true, "twin": true, "state": "", "entries": 0, "last_sequence": 0, "missing": 0, "missed": 0, "repaired": 0,

@@ -183,7 +183,7 @@ func (d *Director) start(now time.Time) {
 	d.pace, d.cloned = s.MaxPPS, false
 	d.news.next = now
 	d.node = peering.New(peering.Config{
-		Self: self, Name: d.cfg.Name, Classes: block.ClassesOf(classes...), Room: d.room, Links: len(d.links), Interval: d.cfg.Interval,
+		Self: self, Name: d.cfg.Name, Classes: block.ClassesOf(classes...), Room: d.room, Overhead: d.suite.Overhead(), Links: len(d.links), Interval: d.cfg.Interval,
 		JoinTimeout: d.cfg.JoinTimeout, MaxPPS: s.MaxPPS, RingBytes: d.cfg.RingBytes,
 		Counters: d.counters.Peering,
 	}, peering.Parts{

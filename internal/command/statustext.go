@@ -54,6 +54,9 @@ func writeState(out *bytes.Buffer, s *admin.Status) {
 		fmt.Fprintf(out, ", serves %s", plural(s.Serving, "snapshot"))
 	}
 	fmt.Fprintln(out)
+	for _, l := range s.Narrow {
+		fmt.Fprintf(out, "link %d takes frames of up to %d bytes, less than its interface claims\n", l.Link, l.Frame)
+	}
 	if s.State == "joining" {
 		writeWaiting(out, s)
 	}

@@ -54,6 +54,18 @@ Dropped, refused or failed since the start:
   receive_dropped  own   1
   receive_dropped  ttl   12
 `},
+		{"with links that take less than they claim", admin.Status{Membership: self(admin.Membership{
+			State: "synced (alone)", Frame: 1372, Narrow: []admin.NarrowLink{{Link: 1, Frame: 1436}, {Link: 2, Frame: 1372}},
+		})}, `synced (alone): no peer was heard of when it started, and none has been since
+lb1 (0000002a), sync ID 7, protocol version 2, ssyncpd 1.2.3
+last sequence 0
+link 1 takes frames of up to 1436 bytes, less than its interface claims
+link 2 takes frames of up to 1372 bytes, less than its interface claims
+
+no peers
+
+Nothing was dropped, refused or failed since the start.
+`},
 		{"alone", admin.Status{Membership: self(admin.Membership{State: "synced (alone)"})}, `synced (alone): no peer was heard of when it started, and none has been since
 lb1 (0000002a), sync ID 7, protocol version 2, ssyncpd 1.2.3
 last sequence 0

@@ -24,6 +24,7 @@ func source() metrics.Source {
 		Version: "1.2.3 (device ABI 1)", Protocol: 2, SyncID: 7,
 		Membership: &admin.Membership{
 			SenderID: "0000002a", Name: "lb1", State: "synced (alone)", Missing: 2, Sequence: 4711, Serving: 1,
+			Frame: 1372, Narrow: []admin.NarrowLink{{Link: 2, Frame: 1372}},
 			Taking: &admin.PeerName{SenderID: "0000002b", Name: "lb2"},
 			Peers: []admin.Peer{
 				{
@@ -106,6 +107,8 @@ func TestWhatIsKnownIsToldWithItsLabels(t *testing.T) {
 		"ssyncp_director_last_sequence{}":                             4711,
 		"ssyncp_director_taking_snapshot{}":                           1,
 		"ssyncp_director_serving_snapshots{}":                         1,
+		"ssyncp_director_frame_bytes{}":                               1372,
+		"ssyncp_director_narrow_link_frame_bytes{link=2}":             1372,
 		"ssyncp_peers{}":                                              2,
 		"ssyncp_peer_info{address=10.0.0.2,name=lb2,peer=0000002b}":   1,
 		"ssyncp_peer_state{peer=0000002b,state=synced}":               1,
@@ -122,6 +125,9 @@ func TestWhatIsKnownIsToldWithItsLabels(t *testing.T) {
 		if value, ok := got[name]; !ok || value != want {
 			t.Errorf("%s is %v (%v), want %v", name, value, ok, want)
 		}
+	}
+	if value, ok := got["ssyncp_director_narrow_link_frame_bytes{link=1}"]; ok {
+		t.Errorf("link 1 takes what its interface claims, and not %v", value)
 	}
 	now := float64(time.Now().Unix())
 	for name, seconds := range map[string]float64{

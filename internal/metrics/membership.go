@@ -29,7 +29,7 @@ var conditions = map[string]string{
 // peers. A peer is known by its sender ID: its name and address, which may
 // change, are in an info metric that others are joined with.
 type membershipMetrics struct {
-	up, info, state, missing, sequence, taking, serving *prometheus.Desc
+	up, info, state, missing, sequence, taking, serving, frame, narrow *prometheus.Desc
 
 	peers, peerInfo, peerState, peerHeard, peerLinkHeard, peerEntries, peerSequence *prometheus.Desc
 	peerMissing, peerLag, peerMissed, peerRepaired, peerTwin, peerResync            *prometheus.Desc
@@ -44,6 +44,8 @@ func newMembershipMetrics() membershipMetrics {
 		sequence: describe("director_last_sequence", "Sequence of the advert that this director sent last."),
 		taking:   describe("director_taking_snapshot", "Whether this director takes a snapshot of a peer (1)."),
 		serving:  describe("director_serving_snapshots", "Snapshots that peers are being given."),
+		frame:    describe("director_frame_bytes", "Bytes of the longest frames that this director sends, without the headers of IP and UDP."),
+		narrow:   describe("director_narrow_link_frame_bytes", "Bytes of the longest frames that a link takes, where that is less than its interface claims. Links are numbered as they are configured, from 1.", "link"),
 
 		peers:         describe("peers", "Peers that are known, lost ones included."),
 		peerInfo:      describe("peer_info", "A peer by its sender ID, its name, and the address that its last frame came from: 1.", "peer", "name", "address"),
@@ -63,7 +65,7 @@ func newMembershipMetrics() membershipMetrics {
 
 func (m *membershipMetrics) describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		m.up, m.info, m.state, m.missing, m.sequence, m.taking, m.serving,
+		m.up, m.info, m.state, m.missing, m.sequence, m.taking, m.serving, m.frame, m.narrow,
 		m.peers, m.peerInfo, m.peerState, m.peerHeard, m.peerLinkHeard, m.peerEntries, m.peerSequence,
 		m.peerMissing, m.peerLag, m.peerMissed, m.peerRepaired, m.peerTwin, m.peerResync,
 	} {
@@ -88,6 +90,10 @@ func (m *membershipMetrics) collect(s sample, status *admin.Status, now time.Tim
 	s.gauge(m.sequence, float64(status.Sequence))
 	s.truth(m.taking, status.Taking != nil)
 	s.gauge(m.serving, float64(status.Serving))
+	s.gauge(m.frame, float64(status.Frame))
+	for _, l := range status.Narrow {
+		s.gauge(m.narrow, float64(l.Frame), strconv.Itoa(l.Link))
+	}
 	peers := current(status.Peers)
 	s.gauge(m.peers, float64(len(peers)))
 	for _, p := range peers {

@@ -12,6 +12,7 @@ type Config struct {
 	Name        string     // of the host, for people
 	Classes     block.Classes
 	Room        int           // bytes of the largest body, at least MinRoom
+	Overhead    int           // bytes of a frame beside its body, for people
 	Links       int           // of the network, 0 for one; at most 4
 	Interval    time.Duration // of heartbeats, 0 for 1 s
 	JoinTimeout time.Duration // without a peer, 0 for 5 s

@@ -97,6 +97,10 @@ func TestALinkThatLosesLongFramesIsFound(t *testing.T) {
 				if room := h.node.Room(); room > tt.passes || tt.loss == 0 && room <= tt.passes-probeGrain {
 					t.Errorf("room for %d, %d pass", room, tt.passes)
 				}
+				s := h.node.Status()
+				if want := [maxLinks]int{1: h.node.Room() + frameOverhead}; s.Narrow != want || s.Frame != want[1] {
+					t.Errorf("the status has frames of %d bytes, links that take %v, want %v", s.Frame, s.Narrow, want)
+				}
 				// Nothing is lost by it, and nobody else has less room.
 				w.churn(3*time.Second, 200, 1000, w.hosts...)
 				w.run(3 * time.Second)
@@ -116,6 +120,9 @@ func TestALinkThatLosesLongFramesIsFound(t *testing.T) {
 				w.run(probeInterval+20*time.Second, func() bool { return len(h.about(MTUBack)) > 0 })
 				if back := h.about(MTUBack); len(back) != 1 || back[0].Origin.Link != 1 || h.node.Room() != fullRoom {
 					t.Errorf("told %d times that it is back, room for %d", len(back), h.node.Room())
+				}
+				if s := h.node.Status(); s.Narrow != [maxLinks]int{} || s.Frame != fullRoom+frameOverhead {
+					t.Errorf("it is back, and the status has frames of %d bytes, links that take %v", s.Frame, s.Narrow)
 				}
 			})
 		}

@@ -23,8 +23,9 @@ const (
 	simPeriod = 100 * time.Millisecond
 	entrySize = 12 // key, value, age
 	simRoom   = MinRoom
-	// overhead is what a body has around it: IP header, frame, nonce, tag.
-	overhead = 20 + 52
+	// What a body has around it: header, nonce, tag; and around that, IP's header.
+	frameOverhead = 52
+	overhead      = 20 + frameOverhead
 )
 
 // epoch is when every simulation starts.
@@ -139,7 +140,7 @@ func (h *host) start() {
 	binary.BigEndian.PutUint64(start[:], h.random.Uint64())
 	binary.BigEndian.PutUint64(start[8:], h.random.Uint64())
 	h.node = New(Config{
-		Self: block.Peer{Sender: h.id, Start: start}, Name: fmt.Sprintf("host%d", h.index), Room: h.w.bodyRoom(), Links: h.w.links,
+		Self: block.Peer{Sender: h.id, Start: start}, Name: fmt.Sprintf("host%d", h.index), Room: h.w.bodyRoom(), Overhead: frameOverhead, Links: h.w.links,
 		Classes: block.ClassesOf(block.ClassIPVS), MaxPPS: h.pps, RingBytes: h.ring,
 	}, Parts{Network: h, Sink: h, Source: h, Observer: h, Random: h.random}, h.w.now)
 	h.period = h.w.now.Add(time.Duration(h.w.rng.Int64N(int64(simPeriod))))

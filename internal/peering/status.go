@@ -15,7 +15,12 @@ type Status struct {
 	Sequence uint64 // of our adverts
 	Taking   *PeerStatus
 	Serving  int // snapshots
-	Peers    []PeerStatus
+	Frame    int // bytes of the largest frame
+	// Narrow is what probes found of links that take less than they claim:
+	// bytes of the largest frame; 0: of this one they did not. While it is
+	// being found out, it is the least.
+	Narrow [maxLinks]int
+	Peers  []PeerStatus
 }
 
 // PeerStatus is one start of another director.
@@ -41,6 +46,12 @@ type PeerStatus struct {
 // Status returns a copy.
 func (n *Node) Status() Status {
 	s := Status{Self: n.cfg.Self, Name: n.cfg.Name, State: n.join.state, Missing: n.join.missing, Sequence: n.sequence}
+	s.Frame = n.room + n.cfg.Overhead
+	for link, limit := range n.probe.limit {
+		if limit > 0 && limit < n.cfg.Room {
+			s.Narrow[link] = limit + n.cfg.Overhead
+		}
+	}
 	for _, p := range n.peers.all {
 		status := PeerStatus{
 			Peer: p.id, Name: p.Name(), Origin: p.origin, Proven: p.proven, Lost: p.lost, Twin: p.twin,
