@@ -3,6 +3,8 @@ package daemon_test
 import (
 	"bytes"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/netnstest"
+	"github.com/ssyncp/ssyncp/lab/conntrackd"
 )
 
 // traffic is what went over a link, in both directions, with Ethernet's header.
@@ -56,44 +59,6 @@ func ssyncpCarries(t *testing.T, f *firewalls) func() {
 	return func() { f.powerOff(t, 0, a) }
 }
 
-// conntrackdText is as its example of FT-FW, but for what names the host.
-const conntrackdText = `
-Sync {
-	Mode FTFW {
-	}
-	Multicast {
-		IPv4_address 225.0.0.50
-		Group 3780
-		IPv4_interface 192.0.2.%[1]d
-		Interface eth0
-		SndSocketBuffer 1249280
-		RcvSocketBuffer 1249280
-		Checksum on
-	}
-}
-General {
-	HashSize 32768
-	HashLimit 131072
-	LogFile %[2]s/log
-	LockFile %[2]s/lock
-	UNIX {
-		Path %[2]s/control
-	}
-	NetlinkBufferSize 2097152
-	NetlinkBufferSizeMaxGrowth 8388608
-	Filter From Userspace {
-		Protocol Accept {
-			TCP
-		}
-		Address Ignore {
-			IPv4_address 127.0.0.1
-			IPv4_address 192.0.2.1
-			IPv4_address 192.0.2.2
-		}
-	}
-}
-`
-
 func conntrackdCarries(t *testing.T, f *firewalls) func() {
 	t.Helper()
 	var all [2]*exec.Cmd
@@ -103,7 +68,9 @@ func conntrackdCarries(t *testing.T, f *firewalls) func() {
 	}
 	for i, ns := range f.ways {
 		files[i] = filepath.Join(t.TempDir(), "conntrackd.conf")
-		if err := os.WriteFile(files[i], fmt.Appendf(nil, conntrackdText, i+1, t.TempDir()), 0o600); err != nil {
+		addresses := []netip.Addr{victimIP, peerIP}
+		config := conntrackd.Config{Directory: t.TempDir(), Interface: "eth0", Address: addresses[i], Peers: addresses[1-i : 2-i]}
+		if err := os.WriteFile(files[i], []byte(config.Text()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
@@ -139,41 +106,68 @@ func conntrackdCarries(t *testing.T, f *firewalls) func() {
 	}
 }
 
-// Both are asked the same: 1,000 streams with masquerading, and a power-off.
+// A workload opens connections through the first firewall, and returns those that
+// are to survive it, and how many there were in all.
+type workload struct {
+	name string
+	load func(t *testing.T, f *firewalls) (alive []net.Conn, all int)
+}
+
+var workloads = []workload{
+	// What a period brings together is told together.
+	{"a burst", func(t *testing.T, f *firewalls) ([]net.Conn, int) {
+		list := f.streams(t, 1000)
+		return list, len(list)
+	}},
+	// Connections as clients have them: each of them is opened, says something, and
+	// is closed, while a few others stay.
+	{"whole connections, for ten seconds", func(t *testing.T, f *firewalls) ([]net.Conn, int) {
+		c := f.churn(t)
+		list := f.streams(t, 100)
+		time.Sleep(10 * time.Second)
+		c.stop()
+		return list, len(list) + int(c.opened.Load())
+	}},
+}
+
+// Both are asked the same: streams with masquerading, and a power-off.
 func TestComparedWithConntrackd(t *testing.T) {
 	if _, err := exec.LookPath("conntrackd"); err != nil {
 		t.Skip("needs conntrackd: make bench-conntrack installs it")
 	}
-	const (
-		n       = 1000
-		settled = time.Second // ten periods
-	)
+	const settled = time.Second // ten periods
 	type result struct {
-		survivors int
-		traffic
+		survivors float64 // of those that were alive
+		packets   float64 // a connection
+		bytes     float64
 	}
-	results := make(map[string]result)
-	for _, s := range []syncer{{"ssyncp", ssyncpCarries}, {"conntrackd", conntrackdCarries}} {
-		t.Run(s.name, func(t *testing.T) {
-			f := newFirewalls(t)
-			takeOver := s.start(t, f)
-			f.echo(t)
-			before := f.carried(t)
-			streams := f.streams(t, n)
-			time.Sleep(settled)
-			after := f.carried(t)
-			takeOver()
-			f.route(t, 1)
-			r := result{survivors(streams, patience), traffic{after.packets - before.packets, after.bytes - before.bytes}}
-			results[s.name] = r
-			t.Logf("| %s | %d of %d | %d | %d | %.1f |", s.name, r.survivors, n, r.packets, r.bytes, float64(r.bytes)/n)
+	for _, w := range workloads {
+		t.Run(w.name, func(t *testing.T) {
+			results := make(map[string]result)
+			for _, s := range []syncer{{"ssyncp", ssyncpCarries}, {"conntrackd", conntrackdCarries}} {
+				t.Run(s.name, func(t *testing.T) {
+					f := newFirewalls(t)
+					takeOver := s.start(t, f)
+					f.echo(t)
+					before := f.carried(t)
+					alive, all := w.load(t, f)
+					time.Sleep(settled)
+					after := f.carried(t)
+					takeOver()
+					f.route(t, 1)
+					survive := survivors(alive, patience)
+					packets, bytes := after.packets-before.packets, after.bytes-before.bytes
+					results[s.name] = result{float64(survive) / float64(len(alive)), float64(packets) / float64(all), float64(bytes) / float64(all)}
+					t.Logf("| %s | %s | %d of %d | %d | %d | %d | %.1f |", w.name, s.name, survive, len(alive), all, packets, bytes, float64(bytes)/float64(all))
+				})
+			}
+			own, other := results["ssyncp"], results["conntrackd"]
+			if own.survivors < other.survivors {
+				t.Errorf("%.3f of the streams survive, %.3f with conntrackd", own.survivors, other.survivors)
+			}
+			if 2*own.bytes > other.bytes {
+				t.Errorf("%.1f bytes a connection on the link, more than half of conntrackd's %.1f", own.bytes, other.bytes)
+			}
 		})
-	}
-	own, other := results["ssyncp"], results["conntrackd"]
-	if own.survivors < other.survivors {
-		t.Errorf("%d streams survive, %d with conntrackd", own.survivors, other.survivors)
-	}
-	if 2*own.bytes > other.bytes {
-		t.Errorf("%d bytes on the link, more than half of conntrackd's %d", own.bytes, other.bytes)
 	}
 }
