@@ -1,15 +1,29 @@
-// Package keepalived has the sample configuration of this directory for tests,
-// which run keepalived with it.
+// Package keepalived has the samples of this directory for tests, which run
+// keepalived with them.
 package keepalived
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"strings"
 )
 
 //go:embed keepalived.conf
 var sample string
+
+//go:embed keepalived.default
+var environment string
+
+// Arguments returns what keepalived is started with, beside its configuration.
+func Arguments() ([]string, error) {
+	for line := range strings.Lines(environment) {
+		if value, is := strings.CutPrefix(strings.TrimSpace(line), "DAEMON_ARGS="); is {
+			return strings.Fields(strings.Trim(value, `"`)), nil
+		}
+	}
+	return nil, errors.New("keepalived.default has no DAEMON_ARGS")
+}
 
 // Sample returns the configuration with other values of its definitions, such as
 // CLIENTS for $CLIENTS. The rest is as it is in the file.

@@ -13,8 +13,8 @@ import (
 	"github.com/ssyncp/ssyncp/contrib/keepalived"
 )
 
-// A Keepalived runs on a director. It has the sample of contrib/keepalived, and
-// a /run that is not the other directors'.
+// A Keepalived runs on a director. It has the sample of contrib/keepalived, is
+// started as that says, and has a /run that is not the other directors'.
 type Keepalived struct {
 	director *Director
 	command  *exec.Cmd
@@ -49,13 +49,17 @@ func (d *Director) StartKeepalived(t testing.TB, host string, definitions map[st
 	if err != nil {
 		t.Fatal(err)
 	}
+	arguments, err := keepalived.Arguments()
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "keepalived.conf")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const script = `mount --bind "$1" /run && exec /sbin/keepalived --dont-fork --log-console --log-detail --use-file "$2" --config-id "$3" --pid /run/k.pid --vrrp_pid /run/v.pid --checkers_pid /run/c.pid`
+	const script = `mount --bind "$1" /run && exec /sbin/keepalived --dont-fork --log-console --log-detail --use-file "$2" --config-id "$3" --pid /run/k.pid --vrrp_pid /run/v.pid --checkers_pid /run/c.pid $4`
 	k := &Keepalived{director: d, ended: make(chan struct{})}
-	k.command = exec.Command("/bin/busybox", "unshare", "-m", "sh", "-c", script, "sh", d.run(), file, host)
+	k.command = exec.Command("/bin/busybox", "unshare", "-m", "sh", "-c", script, "sh", d.run(), file, host, strings.Join(arguments, " "))
 	k.command.Stdout, k.command.Stderr = k, k
 	k.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.Start(k.command); err != nil {
@@ -92,7 +96,7 @@ func (k *Keepalived) Running() bool {
 	}
 }
 
-// Stop stops it in order: it gives its addresses away and removes its services.
+// Stop stops it in order: it gives its addresses away.
 func (k *Keepalived) Stop(t testing.TB) {
 	t.Helper()
 	if err := k.command.Process.Signal(syscall.SIGTERM); err != nil {
