@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -49,38 +50,43 @@ func (e *Entry) AppendTo(b []byte) []byte {
 	return b
 }
 
-// entryJSON has the field names that scripts rely on: they only ever grow.
-type entryJSON struct {
-	Protocol    string    `json:"protocol"`
-	Original    tupleJSON `json:"original"`
-	Reply       tupleJSON `json:"reply"`
-	Zones       [2]uint16 `json:"zones"`
-	State       string    `json:"state"`
-	Status      []string  `json:"status"`
-	Mark        uint32    `json:"mark"`
-	TimeoutMS   int64     `json:"timeout_ms"`
-	AgeMS       int64     `json:"age_ms"`
-	RemainingMS int64     `json:"remaining_ms"`
-	Labels      []byte    `json:"labels,omitempty"`
-	Helper      string    `json:"helper,omitempty"`
+// Shown is an entry as JSON has it. It has the field names that scripts rely on:
+// they only ever grow. Times are in milliseconds, as the names say; labels are
+// base64; zones are those of the two directions.
+type Shown struct {
+	Protocol    string     `json:"protocol"`
+	Original    ShownTuple `json:"original"`
+	Reply       ShownTuple `json:"reply"`
+	Zones       [2]uint16  `json:"zones"`
+	State       string     `json:"state"`
+	Status      []string   `json:"status"`
+	Mark        uint32     `json:"mark"`
+	TimeoutMS   int64      `json:"timeout_ms"`
+	AgeMS       int64      `json:"age_ms"` // since the last packet, as far as the director knows
+	RemainingMS int64      `json:"remaining_ms"`
+	Labels      []byte     `json:"labels,omitempty"`
+	Helper      string     `json:"helper,omitempty"`
 }
 
-type tupleJSON struct {
+// ShownTuple is one direction.
+type ShownTuple struct {
 	Source      string `json:"source"`
 	Destination string `json:"destination"`
 }
 
-// MarshalJSON returns one object. Times are in milliseconds, as the names say;
-// labels are base64; zones are those of the two directions.
-func (e *Entry) MarshalJSON() ([]byte, error) {
-	j := entryJSON{
+// Shown returns what JSON has. It shares no memory with e.
+func (e *Entry) Shown() Shown {
+	s := Shown{
 		Protocol: e.Protocol.String(), Zones: [2]uint16{e.Zones.Original, e.Zones.Reply}, State: e.StateName(), Status: e.Status.Names(), Mark: e.Mark,
-		Original:  tupleJSON{e.Original.Source.String(), e.Original.Destination.String()},
-		Reply:     tupleJSON{e.Reply.Source.String(), e.Reply.Destination.String()},
+		Original:  ShownTuple{e.Original.Source.String(), e.Original.Destination.String()},
+		Reply:     ShownTuple{e.Reply.Source.String(), e.Reply.Destination.String()},
 		TimeoutMS: e.Timeout.Milliseconds(), AgeMS: e.Age.Milliseconds(), RemainingMS: e.Remaining().Milliseconds(), Helper: e.Helper,
 	}
 	if e.Labels != ([16]byte{}) {
-		j.Labels = e.Labels[:]
+		s.Labels = bytes.Clone(e.Labels[:])
 	}
-	return json.Marshal(j)
+	return s
 }
+
+// MarshalJSON returns one object: [Shown].
+func (e *Entry) MarshalJSON() ([]byte, error) { return json.Marshal(e.Shown()) }

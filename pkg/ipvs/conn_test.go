@@ -72,8 +72,8 @@ func TestJSONNamesItsFieldsAndUnits(t *testing.T) {
 		{"template of a persistence engine", sipTemplate(),
 			`{"protocol":"UDP","client":"[2001:db8::1]:0","virtual":"[2001:db8::100]:5060","dest":"[fd00::1]:5060",` +
 				`"method":"Route","state":"ASSURED","flags":["SYNC","TEMPLATE"],"template":true,"fwmark":0,` +
-				`"timeout_ms":360000,"age_ms":0,"remaining_ms":360000,"local":false,"known":false,"bound":false,` +
-				`"pe_name":"sip","pe_data":"Y2FsbC0x"}`},
+				`"timeout_ms":360000,"age_ms":0,"remaining_ms":360000,` +
+				`"pe_name":"sip","pe_data":"Y2FsbC0x","local":false,"known":false,"bound":false}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package ipvs
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -75,8 +76,11 @@ func appendTwo(b []byte, n int64) []byte {
 	return strconv.AppendInt(b, n, 10)
 }
 
-// connJSON has the field names that scripts rely on: they only ever grow.
-type connJSON struct {
+// Shown is a connection as JSON has it, without what its director alone knows
+// of it. It has the field names that scripts rely on: they only ever grow. Times
+// are in milliseconds, as the names say; pe_data is base64; in_seq and out_seq are
+// there where [FlagSeqMask] is set.
+type Shown struct {
 	Protocol    string    `json:"protocol"`
 	Client      string    `json:"client"`
 	Virtual     string    `json:"virtual"`
@@ -87,21 +91,17 @@ type connJSON struct {
 	Template    bool      `json:"template"`
 	Fwmark      uint32    `json:"fwmark"`
 	TimeoutMS   int64     `json:"timeout_ms"`
-	AgeMS       int64     `json:"age_ms"`
+	AgeMS       int64     `json:"age_ms"` // since the last packet, as far as the director knows
 	RemainingMS int64     `json:"remaining_ms"`
-	Local       bool      `json:"local"`
-	Known       bool      `json:"known"`
-	Bound       bool      `json:"bound"`
 	In          *Sequence `json:"in_seq,omitempty"`
 	Out         *Sequence `json:"out_seq,omitempty"`
 	PEName      string    `json:"pe_name,omitempty"`
 	PEData      []byte    `json:"pe_data,omitempty"`
 }
 
-// MarshalJSON returns one object. Times are in milliseconds, as the names say;
-// pe_data is base64; in_seq and out_seq are there where [FlagSeqMask] is set.
-func (c *Conn) MarshalJSON() ([]byte, error) {
-	j := connJSON{
+// Shown returns what JSON has. It shares no memory with c.
+func (c *Conn) Shown() Shown {
+	s := Shown{
 		Protocol:    c.Protocol.String(),
 		Client:      c.Client.String(),
 		Virtual:     c.Virtual.String(),
@@ -114,14 +114,22 @@ func (c *Conn) MarshalJSON() ([]byte, error) {
 		TimeoutMS:   c.Timeout.Milliseconds(),
 		AgeMS:       c.Age.Milliseconds(),
 		RemainingMS: c.Remaining().Milliseconds(),
-		Local:       c.Marks&MarkLocal != 0,
-		Known:       c.Marks&MarkKnown != 0,
-		Bound:       c.Marks&MarkBound != 0,
 		PEName:      c.PEName,
-		PEData:      c.PEData,
+		PEData:      bytes.Clone(c.PEData),
 	}
 	if c.Flags&FlagSeqMask != 0 {
-		j.In, j.Out = &c.In, &c.Out
+		in, out := c.In, c.Out
+		s.In, s.Out = &in, &out
 	}
-	return json.Marshal(j)
+	return s
+}
+
+// MarshalJSON returns one object: [Shown], and the marks.
+func (c *Conn) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Shown
+		Local bool `json:"local"`
+		Known bool `json:"known"`
+		Bound bool `json:"bound"`
+	}{c.Shown(), c.Marks&MarkLocal != 0, c.Marks&MarkKnown != 0, c.Marks&MarkBound != 0})
 }
