@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -164,6 +165,24 @@ func (h *holdings) close() {
 	for _, k := range h.all {
 		h.director.closeObjects(k)
 	}
+}
+
+// With has the director's goroutine do something with the objects of a class,
+// which are its own and open.
+func (d *Director) With(ctx context.Context, class block.Class, what func(Objects)) error {
+	failed := errClosed
+	err := d.do(ctx, func(time.Time) {
+		for _, k := range d.holdings.all {
+			if k.class == class && k.usable() {
+				what(k.objects)
+				failed = nil
+			}
+		}
+	})
+	if err == nil {
+		err = failed
+	}
+	return err
 }
 
 func (d *Director) closeObjects(k *holding) {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
@@ -55,4 +56,19 @@ func TestAClosedClassKeepsNoOtherFromAPeer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who asks has something done by the goroutine that uses the objects, or hears
+// that there are none.
+func TestObjectsAreUsedByTheirOwnGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := pair(t, new(lan))
+		var used Objects
+		if err := a.With(t.Context(), testClass, func(o Objects) { used = o }); err != nil || used == nil || used.Class() != testClass {
+			t.Errorf("used %v: %v", used, err)
+		}
+		if err := a.With(t.Context(), testClass+1, func(Objects) { t.Error("another class was used") }); !errors.Is(err, errClosed) {
+			t.Errorf("a class that is not carried: %v", err)
+		}
+	})
 }

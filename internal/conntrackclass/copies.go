@@ -3,6 +3,7 @@ package conntrackclass
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"math"
 	"net/netip"
 	"time"
 
@@ -18,12 +19,19 @@ type copies struct {
 	swept time.Time // when those that expired were looked for last
 }
 
-// copied is what a copy was made of. Milliseconds since the table began: half
-// the memory of times.
+// copied is what a copy was made of. asOf is milliseconds since the table began:
+// half the memory of times.
 type copied struct {
-	asOf int64 // when its owner saw a packet
-	till int64 // when it expires if there is none here
+	asOf    int64  // when its owner saw a packet
+	timeout uint32 // milliseconds that it lives from then on, if there is none here
+	age     uint32 // milliseconds that it had when it was heard of
 }
+
+// till is when it expires.
+func (c copied) till() int64 { return c.asOf + int64(c.timeout) }
+
+// heard is when a peer spoke of it last.
+func (c copied) heard() int64 { return c.asOf + int64(c.age) }
 
 // sweepCopiesEvery is how often what expired is forgotten, where the kernel did
 // not tell.
@@ -57,9 +65,13 @@ func (c *copies) put(hash uint64, e *conntrack.Entry, now time.Time) bool {
 	if _, ok := c.all[hash]; !ok && len(c.all) >= c.max {
 		return false
 	}
-	asOf := c.milliseconds(now.Add(-e.Age))
-	c.all[hash] = copied{asOf, asOf + e.Timeout.Milliseconds()}
+	c.all[hash] = copied{c.milliseconds(now.Add(-e.Age)), milliseconds(e.Timeout), milliseconds(e.Age)}
 	return true
+}
+
+// milliseconds within what 32 bits hold, 49 days: more is not on the wire.
+func milliseconds(d time.Duration) uint32 {
+	return uint32(min(max(d.Milliseconds(), 0), math.MaxUint32))
 }
 
 // slack is what rounding to seconds may add to what is left.
@@ -68,7 +80,13 @@ const slack = 1500 * time.Millisecond
 // untouched reports whether a copy has had no packet here, with so much left of
 // its time.
 func (c copied) untouched(left time.Duration, now int64) bool {
-	return left <= time.Duration(c.till-now)*time.Millisecond+slack
+	return left <= time.Duration(c.till()-now)*time.Millisecond+slack
+}
+
+// put sets timeout and age of an entry that is this copy.
+func (c copied) put(e *conntrack.Entry, now int64) {
+	e.Timeout = time.Duration(c.timeout) * time.Millisecond
+	e.Age = time.Duration(now-c.asOf) * time.Millisecond
 }
 
 // sweep forgets copies that expired long ago.
@@ -79,7 +97,7 @@ func (c *copies) sweep(now time.Time) {
 	c.swept = now
 	before := c.milliseconds(now.Add(-sweepCopiesEvery))
 	for hash, one := range c.all {
-		if one.till < before {
+		if one.till() < before {
 			delete(c.all, hash)
 		}
 	}

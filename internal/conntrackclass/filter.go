@@ -91,6 +91,19 @@ func (f *filter) passes(e *conntrack.Entry) bool {
 	return true
 }
 
+// withheld says why peers never hear of an entry that passes.
+func (f *filter) withheld(e *conntrack.Entry) (why Skip, withheld bool) {
+	switch {
+	case e.Protocol == conntrack.DCCP:
+		return SkipProtocol, true
+	case f.withoutIPVS && e.ForeignTranslation():
+		return SkipIPVS, true
+	case conntrack.Opening(e.Protocol, e.State) && !e.Ended():
+		return SkipHandshake, true
+	}
+	return 0, false
+}
+
 func within(networks []netip.Prefix, a netip.Addr) bool {
 	for _, n := range networks {
 		if n.Contains(a) {

@@ -24,6 +24,8 @@ type news struct {
 	index   map[uint64]int32 // of changes, by the hash of the key
 	request []byte
 	drained time.Time // nothing was left in the socket
+	since   time.Time // and when that was before the changes
+	lost    bool      // events, since the last look
 	labels  bool      // have been seen: events may be without those of their entry
 }
 
@@ -40,16 +42,16 @@ type change struct {
 }
 
 func newNews(events *ctnetlink.Socket, p packer) news {
-	return news{events: events, packer: p, index: make(map[uint64]int32), drained: time.Now()}
+	now := time.Now()
+	return news{events: events, packer: p, index: make(map[uint64]int32), drained: now, since: now}
 }
 
 // News is cluster.Objects'.
 func (o *Objects) News(out *cluster.Outbox) (r cluster.Reading, err error) {
 	n := &o.news
-	n.changes = n.changes[:0]
-	clear(n.index)
-	since := n.drained
-	if r, err = o.collect(); err != nil {
+	r, err = o.collect()
+	r.Lost, n.lost = n.lost, false
+	if err != nil {
 		return r, err
 	}
 	if err := o.complete(); err != nil {
@@ -61,7 +63,7 @@ func (o *Objects) News(out *cluster.Outbox) (r cluster.Reading, err error) {
 		if c := &n.changes[i]; o.worthTelling(c) {
 			if !c.asked {
 				// When in that time it happened is not known.
-				c.entry.Timeout, c.entry.Age = c.left, now.Sub(since)
+				c.entry.Timeout, c.entry.Age = c.left, now.Sub(n.since)
 			}
 			if c.gone {
 				c.entry.Timeout = 0
@@ -69,6 +71,8 @@ func (o *Objects) News(out *cluster.Outbox) (r cluster.Reading, err error) {
 			n.packer.add(&c.entry)
 		}
 	}
+	n.changes, n.since = n.changes[:0], n.drained
+	clear(n.index)
 	n.packer.sort()
 	for n.packer.pending() {
 		body := out.Body()
@@ -98,7 +102,7 @@ func (o *Objects) collect() (r cluster.Reading, err error) {
 			return r, nil
 		case errors.Is(err, ctnetlink.ErrOverrun):
 			o.counters.Troubles.Add(Overrun, 1)
-			r.Lost = true
+			n.lost = true
 			continue
 		case err != nil:
 			return r, err

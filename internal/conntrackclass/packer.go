@@ -21,16 +21,11 @@ type packer struct {
 
 // add takes an entry that is to be told, unless there is something against it.
 func (p *packer) add(e *conntrack.Entry) {
-	switch {
-	case !p.filter.passes(e):
+	if !p.filter.passes(e) {
 		p.counters.Counts.Add(Filtered, 1)
-	case e.Protocol == conntrack.DCCP:
-		p.counters.Skipped.Add(SkipProtocol, 1)
-	case p.filter.withoutIPVS && e.ForeignTranslation():
-		p.counters.Skipped.Add(SkipIPVS, 1)
-	case conntrack.Opening(e.Protocol, e.State) && !e.Ended():
-		p.counters.Skipped.Add(SkipHandshake, 1)
-	default:
+	} else if why, withheld := p.filter.withheld(e); withheld {
+		p.counters.Skipped.Add(why, 1)
+	} else {
 		p.entries = append(p.entries, *e)
 	}
 }

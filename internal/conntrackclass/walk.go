@@ -128,8 +128,7 @@ func (w *walk) take(m *ctnetlink.Message) {
 		if w.kind != cluster.All {
 			return
 		}
-		e.Timeout = time.Duration(c.till-c.asOf) * time.Millisecond
-		e.Age = time.Duration(now-c.asOf) * time.Millisecond
+		c.put(e, now)
 		w.packer.add(e)
 		return
 	}

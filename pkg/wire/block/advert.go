@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -14,6 +15,17 @@ const (
 	ClassIPVS      Class = 1 // IPVS connections: package entry
 	ClassConntrack Class = 2 // conntrack entries
 )
+
+// String returns what people call the class, or its number.
+func (c Class) String() string {
+	switch c {
+	case ClassIPVS:
+		return "ipvs"
+	case ClassConntrack:
+		return "conntrack"
+	}
+	return strconv.Itoa(int(c))
+}
 
 // Classes is a set of classes, each below 32.
 type Classes uint32
