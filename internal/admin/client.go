@@ -71,16 +71,16 @@ func (c *Client) Explain(ctx context.Context, r ExplainRequest) (e Explanation, 
 	return e, err
 }
 
-// Diff asks how the tables of the daemon and of a peer differ. It may take
+// Diff asks how the tables of a class differ, of the daemon and of a peer. It may take
 // minutes, as tables are read at the pace of snapshots.
-func (c *Client) Diff(ctx context.Context, peer string) (d Difference, err error) {
-	err = c.askWithin(ctx, longTimeout+ClientTimeout, http.MethodPost, "/v1/diff", DiffRequest{Peer: peer}, &d)
+func (c *Client) Diff(ctx context.Context, r DiffRequest) (d Difference, err error) {
+	err = c.askWithin(ctx, longTimeout+ClientTimeout, http.MethodPost, "/v1/diff", r, &d)
 	return d, err
 }
 
-// FlushCopies drops the copies of what others own.
-func (c *Client) FlushCopies(ctx context.Context) (f inspect.Flushed, err error) {
-	err = c.askWithin(ctx, longTimeout+ClientTimeout, http.MethodPost, "/v1/flush", FlushRequest{Copies: true}, &f)
+// FlushCopies drops the copies of what others own, of a class.
+func (c *Client) FlushCopies(ctx context.Context, class string) (f inspect.Flushed, err error) {
+	err = c.askWithin(ctx, longTimeout+ClientTimeout, http.MethodPost, "/v1/flush", FlushRequest{Copies: true, Class: class}, &f)
 	return f, err
 }
 

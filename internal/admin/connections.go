@@ -48,22 +48,38 @@ type Place struct {
 
 // DiffRequest asks how a table differs from that of a peer.
 type DiffRequest struct {
-	Peer string `json:"peer"` // a sender ID, a name or an address
+	Peer  string `json:"peer"`  // a sender ID, a name or an address
+	Class string `json:"class"` // ipvs or conntrack; empty: ipvs
 }
 
 // Difference says how.
 type Difference struct {
-	Peer PeerName `json:"peer"`
+	Peer  PeerName `json:"peer"`
+	Class string   `json:"class"`
 	*inspect.Difference
 	Took float64 `json:"seconds"`
 }
 
 // FlushRequest asks to drop connections.
 type FlushRequest struct {
-	Copies bool `json:"copies"` // of what other directors own; nothing else can be flushed
+	Copies bool   `json:"copies"` // of what other directors own; nothing else can be flushed
+	Class  string `json:"class"`  // ipvs or conntrack; empty: ipvs
 }
 
 var protocols = map[string]ipvs.Protocol{"tcp": ipvs.TCP, "udp": ipvs.UDP, "sctp": ipvs.SCTP}
+
+// classNamed returns the class of a name.
+func classNamed(name string) (block.Class, error) {
+	for _, c := range []block.Class{block.ClassIPVS, block.ClassConntrack} {
+		if name == c.String() {
+			return c, nil
+		}
+	}
+	if name == "" {
+		return block.ClassIPVS, nil
+	}
+	return 0, fmt.Errorf("%w: the class %q is none of %v and %v", ErrRequest, name, block.ClassIPVS, block.ClassConntrack)
+}
 
 // selector is what a request means.
 func (r *ExplainRequest) selector() (s block.Selector, err error) {
@@ -156,6 +172,10 @@ func (h *handlers) differing(w http.ResponseWriter, r *http.Request) (d Differen
 	if err := readRequest(w, r, &request, `{"peer": "lb2"}`); err != nil {
 		return d, err
 	}
+	class, err := classNamed(request.Class)
+	if err != nil {
+		return d, err
+	}
 	if h.Connections == nil {
 		return d, ErrVersion1
 	}
@@ -171,8 +191,8 @@ func (h *handlers) differing(w http.ResponseWriter, r *http.Request) (d Differen
 		return d, nobody(status.Peers, chosen.Peer.Sender)
 	}
 	began := time.Now()
-	d.Peer = peerName(chosen)
-	d.Difference, err = h.Connections.Diff(r.Context(), chosen.Peer)
+	d.Peer, d.Class = peerName(chosen), class.String()
+	d.Difference, err = h.Connections.Diff(r.Context(), class, chosen.Peer)
 	d.Took = seconds(time.Since(began))
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = ErrLong
@@ -181,26 +201,30 @@ func (h *handlers) differing(w http.ResponseWriter, r *http.Request) (d Differen
 }
 
 func (h *handlers) flush(w http.ResponseWriter, r *http.Request) {
-	f, err := h.flushed(w, r)
+	f, class, err := h.flushed(w, r)
 	if err != nil {
 		h.fail(w, err)
 		return
 	}
-	h.Log.Info("copies were flushed", "copies", f.Copies, "expired", f.Expired, "refused", f.Refused,
+	h.Log.Info("copies were flushed", "class", class, "copies", f.Copies, "expired", f.Expired, "refused", f.Refused,
 		"process", r.Context().Value(connectionKey{}).(*connection).process)
 	answer(w, http.StatusOK, f)
 }
 
-func (h *handlers) flushed(w http.ResponseWriter, r *http.Request) (*inspect.Flushed, error) {
+func (h *handlers) flushed(w http.ResponseWriter, r *http.Request) (done *inspect.Flushed, class block.Class, err error) {
 	var request FlushRequest
 	if err := readRequest(w, r, &request, `{"copies": true}`); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !request.Copies {
-		return nil, fmt.Errorf(`%w: only copies can be flushed: {"copies": true}`, ErrRequest)
+		return nil, 0, fmt.Errorf(`%w: only copies can be flushed: {"copies": true}`, ErrRequest)
+	}
+	if class, err = classNamed(request.Class); err != nil {
+		return nil, 0, err
 	}
 	if h.Connections == nil {
-		return nil, ErrVersion1
+		return nil, 0, ErrVersion1
 	}
-	return h.Connections.Flush(r.Context())
+	done, err = h.Connections.Flush(r.Context(), class)
+	return done, class, err
 }

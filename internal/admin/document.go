@@ -20,12 +20,15 @@ type Status struct {
 	Protocol int    `json:"protocol_version"`
 	SyncID   uint8  `json:"sync_id"`
 
+	Classes []string `json:"classes"` // of what is carried: ipvs, conntrack
+
 	Roles []InstanceRole `json:"vrrp_roles"` // by instance, as they were told
 	Rates *Rates         `json:"rates"`      // null in the first second
 
 	*Membership // what only version 2 has: absent with version 1
 
-	Conntrack *Conntrack `json:"conntrack,omitempty"` // absent where conntrack.enabled is false
+	// NotCarried says of classes that ought to be carried why they are not.
+	NotCarried map[string]string `json:"not_carried,omitempty"`
 
 	// Counters by group and name, since the start. Two of one name are
 	// added up: those of both versions, where both are spoken.
@@ -57,12 +60,6 @@ type Membership struct {
 type NarrowLink struct {
 	Link  int `json:"link"`        // from 1
 	Frame int `json:"frame_bytes"` // of the longest that comes through
-}
-
-// Conntrack says whether conntrack entries are carried beside IPVS connections.
-type Conntrack struct {
-	Carried bool   `json:"carried"`
-	Error   string `json:"error"` // why they are not; empty where they are
 }
 
 // PeerName says which peer.

@@ -29,6 +29,7 @@ type director struct {
 	// What it was asked about connections, see connections_test.go.
 	selector block.Selector
 	compared block.Peer
+	class    block.Class // of what was compared or flushed last
 	flushed  int
 	failing  error // of what takes long
 }

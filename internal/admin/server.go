@@ -41,8 +41,10 @@ type Director interface {
 // Connections are asked for where they are: *inspect.Inspector.
 type Connections interface {
 	Explain(ctx context.Context, s *block.Selector) (*inspect.Explanation, error)
-	Diff(ctx context.Context, peer block.Peer) (*inspect.Difference, error)
-	Flush(ctx context.Context) (*inspect.Flushed, error)
+	Diff(ctx context.Context, class block.Class, peer block.Peer) (*inspect.Difference, error)
+	Flush(ctx context.Context, class block.Class) (*inspect.Flushed, error)
+	// Classes are those that are carried.
+	Classes() []block.Class
 }
 
 // Roles are those of VRRP instances: *vrrp.Follower.
@@ -58,8 +60,8 @@ type Parts struct {
 	Protocol int
 	SyncID   uint8
 	Director Director // nil with version 1
-	// Conntrack is nil where nobody asked for it.
-	Conntrack *Conntrack
+	// NotCarried is Status'.
+	NotCarried map[string]string
 	// Connections is nil with version 1.
 	Connections Connections
 	Roles       Roles
@@ -74,8 +76,15 @@ type Parts struct {
 // Status is of this moment. Where the director does not answer, there are all
 // the same the counters, which need nobody to answer.
 func (p *Parts) Status(ctx context.Context) (s Status, err error) {
-	s = Status{Version: p.Version, Protocol: p.Protocol, SyncID: p.SyncID, Conntrack: p.Conntrack}
+	s = Status{Version: p.Version, Protocol: p.Protocol, SyncID: p.SyncID, NotCarried: p.NotCarried}
 	s.Counters, s.Troubles = values(p.Counters())
+	s.Classes = []string{block.ClassIPVS.String()}
+	if p.Connections != nil {
+		s.Classes = s.Classes[:0]
+		for _, c := range p.Connections.Classes() {
+			s.Classes = append(s.Classes, c.String())
+		}
+	}
 	if p.Director == nil {
 		return s, nil
 	}
@@ -334,6 +343,9 @@ var codes = []struct {
 	{ErrLong, http.StatusServiceUnavailable},
 	{inspect.ErrBusy, http.StatusConflict},
 	{inspect.ErrTooMany, http.StatusConflict},
+	{inspect.ErrNotCarried, http.StatusConflict},
+	{inspect.ErrPeer, http.StatusConflict},
+	{inspect.ErrSilent, http.StatusConflict},
 	{peering.ErrBusy, http.StatusConflict},
 	{peering.ErrJoining, http.StatusConflict},
 	{peering.ErrNoPeer, http.StatusConflict},

@@ -79,7 +79,7 @@ func TestStatusDocument(t *testing.T) {
 		}
 	}
 	const want = `{
-		"version": "1.2.3", "protocol_version": 2, "sync_id": 7,
+		"version": "1.2.3", "protocol_version": 2, "sync_id": 7, "classes": ["ipvs", "conntrack"],
 		"sender_id": "00000029", "start_id": "000000000000000000000000000000ff", "name": "lb0",
 		"state": "degraded", "missing": 12, "sequence": 1099511627776,
 		"taking_snapshot": {"sender_id": "0000002b", "start_id": "00000000000000000000000000000001", "name": "lb2"},
@@ -126,7 +126,7 @@ func TestStatusOfVersion1HasCountersAlone(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"version", "protocol_version", "sync_id", "vrrp_roles", "rates", "counters", "troubles"} {
+	for _, key := range []string{"version", "protocol_version", "sync_id", "classes", "vrrp_roles", "rates", "counters", "troubles"} {
 		if _, ok := got[key]; !ok {
 			t.Errorf("no %s", key)
 		}

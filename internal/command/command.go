@@ -57,11 +57,14 @@ type command struct {
 	run      func(*invocation) error
 }
 
-// Classes of what is dumped.
+// Classes of connections.
 const (
 	classIPVS      = "ipvs"
 	classConntrack = "conntrack"
 )
+
+// withClass are the commands that know --class.
+var withClass = []string{"dump", "diff", "flush"}
 
 // errMisused says that a command does not know its argument.
 var errMisused = errors.New("not a command")
@@ -74,9 +77,9 @@ var commands = []command{
 	{"keygen", "path", "make a key for version 2, in wire.key_file or another file", false, keygen},
 	{"status", "", "show how the running daemon and its peers are", true, status},
 	{"top", "", "show the same every second, until q is pressed", false, top},
-	{"explain", "client", "show where a client's connections are: here, and at each peer; by address and port, 10.0.0.1:5555 or [fd00::1]:5555", true, explain},
-	{"diff", "peer", "compare this director's connections with a peer's; exits with 0 where they are alike, 1 where not, 2 where that is not known", true, diff},
-	{"flush", "", "--copies: drop the connections here that other directors own", true, flush},
+	{"explain", "client", "show where a client's connections are: here, and at each peer, in IPVS and in conntrack; by address and port, 10.0.0.1:5555 or [fd00::1]:5555", true, explain},
+	{"diff", "peer", "compare this director's connections with a peer's, of each class that is carried; exits with 0 where they are alike, 1 where not, 2 where that is not known", true, diff},
+	{"flush", "", "--copies: drop the connections here that other directors own, of IPVS or with --class conntrack those of netfilter", true, flush},
 	{"resync", "peer", "have the running daemon take what a peer owns, or all peers; by sender ID, name or address", false, resync},
 	{"role", "role", "tell the running daemon what a VRRP instance is: --instance NAME master, backup, fault, or stop", false, role},
 	{"doctor", "", "look for what keeps this director from synchronizing, and say what to do; exit code 1 if there is a warning or a failure", true, examine},
@@ -124,8 +127,8 @@ func Main(args []string, version string, stdout, stderr io.Writer) int {
 		return inv.misused("--virtual and --protocol are for explain")
 	case inv.flags.Changed("copies") && chosen.name != "flush":
 		return inv.misused("--copies is for flush")
-	case inv.flags.Changed("class") && chosen.name != "dump":
-		return inv.misused("--class is for dump")
+	case inv.flags.Changed(classFlag) && !slices.Contains(withClass, chosen.name):
+		return inv.misused("--class is for " + strings.Join(withClass, ", "))
 	case inv.class != classIPVS && inv.class != classConntrack:
 		return inv.misused(fmt.Sprintf("--class is %s or %s, not %q", classIPVS, classConntrack, inv.class))
 	case chosen.name == "flush" && !inv.copies:
@@ -182,7 +185,7 @@ func newInvocation(version string, stdout, stderr io.Writer) *invocation {
 	inv.flags.StringVar(&inv.virtual, "virtual", "", "explain: only connections to this virtual `service`, such as 192.0.2.80:80")
 	inv.flags.StringVar(&inv.protocol, "protocol", "", "explain: only connections of this `protocol`: tcp, udp, sctp or a number")
 	inv.flags.BoolVar(&inv.copies, "copies", false, "flush: copies, which is all that can be flushed")
-	inv.flags.StringVar(&inv.class, "class", classIPVS, "dump: `class` of what is shown: ipvs or conntrack")
+	inv.flags.StringVar(&inv.class, classFlag, classIPVS, strings.Join(withClass, ", ")+": `ipvs|conntrack`, the class of connections; diff compares all that are carried where none is named")
 	inv.flags.StringVar(&inv.instance, instanceFlag, "", "role: `name` of the vrrp_instance")
 	inv.flags.BoolVar(&inv.showVersion, "version", false, "show the version and exit")
 	return inv

@@ -15,6 +15,7 @@ import (
 const (
 	jsonFlag     = "json"
 	instanceFlag = "instance"
+	classFlag    = "class"
 )
 
 // argumentWords are the arguments that can be listed, of commands that take no
@@ -41,7 +42,7 @@ func complete(inv *invocation) error {
 // describeProgram is all that can be typed after ssyncpd.
 func describeProgram(commands []command, flags *pflag.FlagSet) completion.Program {
 	p := completion.Program{Name: "ssyncpd"}
-	only := map[string][]string{instanceFlag: {"role"}}
+	only := map[string][]string{instanceFlag: {"role"}, classFlag: withClass}
 	for _, c := range commands {
 		p.Commands = append(p.Commands, completion.Command{Name: c.name, Usage: c.usage, Argument: argumentOf(c)})
 		if c.json {

@@ -21,6 +21,7 @@ var typed = []struct {
 	{"a command behind a flag", "ssyncpd --sync-id 7 che", []string{"check-config"}},
 	{"the one argument of a command", "ssyncpd config s", []string{"show"}},
 	{"a role", "ssyncpd role --instance VI_1 ma", []string{"master"}},
+	{"a class", "ssyncpd diff lb2 --class c", []string{"conntrack"}},
 	{"a role behind a flag with =", "ssyncpd role --instance=VI_1 ma", []string{"master"}},
 	{"no second argument", "ssyncpd role master ba", nil},
 	{"a flag of every command", "ssyncpd --log-f", []string{"--log-format"}},

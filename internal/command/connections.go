@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,7 +32,8 @@ func explain(inv *invocation) error {
 	return err
 }
 
-// diff shows how the tables of two directors differ.
+// diff shows how the tables of two directors differ: those of the class that was
+// named, or of each one that is carried.
 func diff(inv *invocation) error {
 	client, err := connect(inv)
 	if err != nil {
@@ -39,19 +41,39 @@ func diff(inv *invocation) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	d, err := client.Diff(ctx, inv.argument)
-	if err != nil {
-		return err
+	classes := []string{inv.class}
+	if !inv.flags.Changed(classFlag) {
+		s, err := client.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if len(s.Classes) > 0 { // a daemon that is older does not say
+			classes = s.Classes
+		}
 	}
-	if inv.json {
-		err = json.NewEncoder(inv.stdout).Encode(d)
-	} else {
-		_, err = inv.stdout.Write(appendDifference(nil, &d))
+	equal := true
+	for k, class := range classes {
+		d, err := client.Diff(ctx, admin.DiffRequest{Peer: inv.argument, Class: class})
+		if err != nil {
+			return err
+		}
+		if inv.json {
+			err = json.NewEncoder(inv.stdout).Encode(d)
+		} else {
+			if k > 0 {
+				fmt.Fprintln(inv.stdout)
+			}
+			_, err = inv.stdout.Write(appendDifference(nil, &d))
+		}
+		if err != nil {
+			return err
+		}
+		equal = equal && d.Equal
 	}
-	if err == nil && !d.Equal {
-		err = errDiffers
+	if !equal {
+		return errDiffers
 	}
-	return err
+	return nil
 }
 
 // flush drops copies.
@@ -62,7 +84,7 @@ func flush(inv *invocation) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	f, err := client.FlushCopies(ctx)
+	f, err := client.FlushCopies(ctx, inv.class)
 	if err != nil {
 		return err
 	}

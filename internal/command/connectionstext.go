@@ -9,6 +9,8 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/inspect"
+	"github.com/ssyncp/ssyncp/pkg/conntrack"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
 // appendExplanation writes what each director has, this one first.
@@ -27,18 +29,30 @@ func appendExplanation(dst []byte, e *admin.Explanation) []byte {
 }
 
 func writePlace(out *bytes.Buffer, p *admin.Place) {
+	writeFound(out, &p.Found, "connection", len(p.Connections), func(k int) { writeHeld(out, &p.Connections[k]) })
+	if t := p.Conntrack; t != nil {
+		writeFound(out, &t.Found, "conntrack entry", len(t.Entries), func(k int) { writeHeldEntry(out, &t.Entries[k]) })
+	}
+}
+
+// writeFound writes what a director has of one class.
+func writeFound(out *bytes.Buffer, f *inspect.Found, what string, n int, write func(k int)) {
+	of := ""
+	if what != "connection" {
+		of = " of conntrack entries"
+	}
 	switch {
-	case p.Silent:
-		fmt.Fprintln(out, "  does not answer: is its ssyncpd older than this one?")
-	case p.Failed:
-		fmt.Fprintln(out, "  cannot answer: it does not carry such connections, cannot read them (its log says more), or is newer than this ssyncpd")
-	case len(p.Connections) == 0:
-		fmt.Fprintln(out, "  has no such connection")
+	case f.Silent:
+		fmt.Fprintf(out, "  does not answer%s: is its ssyncpd older than this one?\n", of)
+	case f.Failed:
+		fmt.Fprintf(out, "  cannot answer%s: it does not carry such connections, cannot read them (its log says more), or has another version than this ssyncpd\n", of)
+	case n == 0:
+		fmt.Fprintf(out, "  has no such %s\n", what)
 	}
-	for i := range p.Connections {
-		writeHeld(out, &p.Connections[i])
+	for k := range n {
+		write(k)
 	}
-	if p.More {
+	if f.More {
 		fmt.Fprintln(out, "  and more: --virtual and --protocol say which")
 	}
 }
@@ -69,37 +83,98 @@ func writeHeld(out *bytes.Buffer, c *inspect.Held) {
 		more = append(more, "not bound to a real server")
 	}
 	fmt.Fprintf(out, "    %s\n", strings.Join(more, ", "))
-	fmt.Fprintf(out, "    expires in %s of %s\n", ago(float64(c.RemainingMS)/1000), ago(float64(c.TimeoutMS)/1000))
-	last := ago(float64(c.AgeMS) / 1000)
+	fmt.Fprintf(out, "    expires in %s of %s\n", milliseconds(c.RemainingMS), milliseconds(c.TimeoutMS))
+	last := milliseconds(c.AgeMS)
 	switch {
 	case c.Owned && c.Told:
 		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers were told of it\n", last)
 	case c.Owned:
 		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers have not been told of it yet\n", last)
-	case len(c.Owners) > 0:
-		fmt.Fprintf(out, "    a copy, of what %s owns: the advert that came last had a packet of %s ago\n", strings.Join(c.Owners, " and "), last)
 	default:
-		fmt.Fprintf(out, "    a copy, of what nobody who answered owns: the advert that came last had a packet of %s ago\n", last)
+		fmt.Fprintf(out, "    %s: the advert that came last had a packet of %s ago\n", copyOf(c.Owners), last)
 	}
 }
+
+// writeHeldEntry writes the same of a conntrack entry.
+func writeHeldEntry(out *bytes.Buffer, e *inspect.HeldEntry) {
+	fmt.Fprintf(out, "  %s conntrack entry  %s\n", e.Protocol, entry(&e.Shown))
+	more := []string{"status " + strings.Join(e.Status, ",")}
+	if e.Mark != 0 {
+		more = append(more, fmt.Sprintf("mark %d", e.Mark))
+	}
+	if e.Zones != [2]uint16{} {
+		more = append(more, fmt.Sprintf("zones %d and %d", e.Zones[0], e.Zones[1]))
+	}
+	if e.Helper != "" {
+		more = append(more, fmt.Sprintf("helper %q", e.Helper))
+	}
+	if len(e.Labels) > 0 {
+		more = append(more, fmt.Sprintf("labels %x", e.Labels))
+	}
+	fmt.Fprintf(out, "    %s\n", strings.Join(more, ", "))
+	fmt.Fprintf(out, "    expires in %s of %s\n", milliseconds(e.RemainingMS), milliseconds(e.TimeoutMS))
+	last := milliseconds(e.AgeMS)
+	switch {
+	case e.Owned && e.Told:
+		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers hear of it\n", last)
+	case e.Owned:
+		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers do not hear of it, by its state or the filter there\n", last)
+	default:
+		fmt.Fprintf(out, "    %s: the advert that came last had a packet of %s ago\n", copyOf(e.Owners), last)
+	}
+}
+
+// entry is one in a few words: its state, where it has one, and both directions.
+func entry(e *conntrack.Shown) string {
+	state := e.State
+	if state != "" {
+		state += "  "
+	}
+	return fmt.Sprintf("%s%s > %s, reply %s > %s", state, e.Original.Source, e.Original.Destination, e.Reply.Source, e.Reply.Destination)
+}
+
+func copyOf(owners []string) string {
+	if len(owners) > 0 {
+		return "a copy, of what " + strings.Join(owners, " and ") + " owns"
+	}
+	return "a copy, of what nobody who answered owns"
+}
+
+func milliseconds(n int64) string { return ago(float64(n) / 1000) }
 
 // meanings of differences.
 var meanings = map[inspect.Kind]string{
 	inspect.MissingHere:  "missing here",
 	inspect.MissingThere: "missing there",
 	inspect.Dest:         "another real server",
+	inspect.Reply:        "another reply: other addresses behind NAT",
 	inspect.State:        "another state",
 	inspect.Flags:        "other flags",
+	inspect.Mark:         "another mark",
 	inspect.Lifetime:     "lifetimes further apart than copies are told",
 }
 
 // appendDifference writes whether two tables are alike, and what differs.
 func appendDifference(dst []byte, d *admin.Difference) []byte {
 	out := bytes.NewBuffer(dst)
+	what, many := "connection", "connections"
+	if d.Class == classConntrack {
+		what, many = "conntrack entry", "conntrack entries"
+	}
+	number := func(n int) string {
+		if n == 1 {
+			return "1 " + what
+		}
+		return fmt.Sprintf("%d %s", n, many)
+	}
 	if d.Equal {
-		fmt.Fprintf(out, "alike: %s here, %d at %v\n", plural(d.Here, "connection"), d.There, d.Peer)
+		fmt.Fprintf(out, "alike: %s here, %d at %v\n", number(d.Here), d.There, d.Peer)
 	} else {
-		fmt.Fprintf(out, "%s: %d here, %d at %v\n", differing(d.Differing), d.Here, d.There, d.Peer)
+		differ := "differ"
+		if d.Differing == 1 {
+			differ = "differs"
+		}
+		fmt.Fprintf(out, "%s %s: %d here, %d at %v\n", number(d.Differing), differ, d.Here, d.There, d.Peer)
 		for _, k := range inspect.Kinds {
 			if n := d.Kinds[k]; n > 0 {
 				fmt.Fprintf(out, "  %-14s%d: %s\n", k, n, meanings[k])
@@ -112,22 +187,23 @@ func appendDifference(dst []byte, d *admin.Difference) []byte {
 	}
 	fmt.Fprintln(out)
 	for i := range d.Connections {
-		writeDiffering(out, &d.Connections[i])
+		writeDiffering(out, &d.Connections[i], func(c *ipvs.Shown) {
+			fmt.Fprintf(out, "%s  %s  %s > %s > %s  %s  %s  expires in %s\n", c.Protocol, c.State, c.Client, c.Virtual, c.Dest,
+				c.Method, strings.Join(c.Flags, ","), milliseconds(c.RemainingMS))
+		})
 	}
-	if rest := d.Differing - len(d.Connections); rest > 0 {
+	for i := range d.Entries {
+		writeDiffering(out, &d.Entries[i], func(e *conntrack.Shown) {
+			fmt.Fprintf(out, "%s  %s  %s  mark %d  expires in %s\n", e.Protocol, entry(e), strings.Join(e.Status, ","), e.Mark, milliseconds(e.RemainingMS))
+		})
+	}
+	if rest := d.Differing - d.Named(); rest > 0 {
 		fmt.Fprintf(out, "... and %d more\n", rest)
 	}
 	return out.Bytes()
 }
 
-func differing(n int) string {
-	if n == 1 {
-		return "1 connection differs"
-	}
-	return fmt.Sprintf("%d connections differ", n)
-}
-
-func writeDiffering(out *bytes.Buffer, d *inspect.Differing) {
+func writeDiffering[S any](out *bytes.Buffer, d *inspect.Differing[S], write func(*S)) {
 	var kinds []string
 	for _, k := range d.Kinds {
 		kinds = append(kinds, string(k))
@@ -135,11 +211,11 @@ func writeDiffering(out *bytes.Buffer, d *inspect.Differing) {
 	fmt.Fprintf(out, "\n%s\n", strings.Join(kinds, ", "))
 	for _, side := range []struct {
 		name string
-		c    *inspect.Connection
+		one  *S
 	}{{"here ", d.Here}, {"there", d.There}} {
-		if c := side.c; c != nil {
-			fmt.Fprintf(out, "  %s  %s  %s  %s > %s > %s  %s  %s  expires in %s\n", side.name, c.Protocol, c.State, c.Client, c.Virtual, c.Dest,
-				c.Method, strings.Join(c.Flags, ","), ago(float64(c.RemainingMS)/1000))
+		if side.one != nil {
+			fmt.Fprintf(out, "  %s  ", side.name)
+			write(side.one)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -23,7 +24,6 @@ func appendStatus(dst []byte, s *admin.Status) []byte {
 	out := bytes.NewBuffer(dst)
 	if s.Membership != nil {
 		writeState(out, s)
-		writeConntrack(out, s.Conntrack)
 		writeRates(out, s.Rates)
 		writePeers(out, s.Peers)
 	} else {
@@ -46,6 +46,12 @@ func writeState(out *bytes.Buffer, s *admin.Status) {
 	}
 	fmt.Fprintf(out, "%s%s\n", s.State, remark)
 	fmt.Fprintf(out, "%s (%s), sync ID %d, protocol version %d, ssyncpd %s\n", s.Name, s.SenderID, s.SyncID, s.Protocol, s.Version)
+	if len(s.Classes) > 0 {
+		fmt.Fprintf(out, "carries %s\n", strings.Join(s.Classes, " and "))
+	}
+	for _, class := range slices.Sorted(maps.Keys(s.NotCarried)) {
+		fmt.Fprintf(out, "DOES NOT CARRY %s: %s\n", class, s.NotCarried[class])
+	}
 	fmt.Fprintf(out, "last sequence %d", s.Sequence)
 	if s.Taking != nil {
 		fmt.Fprintf(out, ", takes a snapshot of %v", *s.Taking)
@@ -59,18 +65,6 @@ func writeState(out *bytes.Buffer, s *admin.Status) {
 	}
 	if s.State == "joining" {
 		writeWaiting(out, s)
-	}
-}
-
-// writeConntrack says whether conntrack entries are carried, where they ought to
-// be.
-func writeConntrack(out *bytes.Buffer, c *admin.Conntrack) {
-	switch {
-	case c == nil:
-	case c.Carried:
-		fmt.Fprintln(out, "conntrack entries are carried")
-	default:
-		fmt.Fprintf(out, "CONNTRACK ENTRIES ARE NOT CARRIED, IPVS connections are: %s\n", c.Error)
 	}
 }
 

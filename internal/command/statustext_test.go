@@ -24,6 +24,7 @@ func TestStatusText(t *testing.T) {
 		want   string
 	}{
 		{"in company", admin.Status{
+			Classes: []string{"ipvs", "conntrack"},
 			Membership: self(admin.Membership{
 				State: "degraded", Missing: 12, Sequence: 4711, Serving: 2, Taking: &admin.PeerName{SenderID: "0000002b", Name: "lb2"},
 				Peers: []admin.Peer{{
@@ -40,6 +41,7 @@ func TestStatusText(t *testing.T) {
 			Rates: &admin.Rates{Seconds: 10, In: admin.FlowRate{Entries: 1234.5, Frames: 20, Bytes: 25000}, Out: admin.FlowRate{Entries: 0.4}},
 		}, `degraded: 12 entries were refused, as their service is not configured here (ipvsadm -ln)
 lb1 (0000002a), sync ID 7, protocol version 2, ssyncpd 1.2.3
+carries ipvs and conntrack
 last sequence 4711, takes a snapshot of lb2 (0000002b), serves 2 snapshots
 in   1234 entries, 20 frames, 25000 bytes a second
 out  0 entries, 0 frames, 0 bytes a second
@@ -83,22 +85,13 @@ no peers
 
 Nothing was dropped, refused or failed since the start.
 `},
-		{"with conntrack entries", admin.Status{Membership: self(admin.Membership{State: "synced (alone)"}), Conntrack: &admin.Conntrack{Carried: true}},
-			`synced (alone): no peer was heard of when it started, and none has been since
-lb1 (0000002a), sync ID 7, protocol version 2, ssyncpd 1.2.3
-last sequence 0
-conntrack entries are carried
-
-no peers
-
-Nothing was dropped, refused or failed since the start.
-`},
-		{"without those that it ought to have", admin.Status{
-			Membership: self(admin.Membership{State: "synced (alone)"}), Conntrack: &admin.Conntrack{Error: "load nf_conntrack_netlink"},
+		{"without a class that it ought to have", admin.Status{
+			Membership: self(admin.Membership{State: "synced (alone)"}), Classes: []string{"ipvs"}, NotCarried: map[string]string{"conntrack": "load nf_conntrack_netlink"},
 		}, `synced (alone): no peer was heard of when it started, and none has been since
 lb1 (0000002a), sync ID 7, protocol version 2, ssyncpd 1.2.3
+carries ipvs
+DOES NOT CARRY conntrack: load nf_conntrack_netlink
 last sequence 0
-CONNTRACK ENTRIES ARE NOT CARRIED, IPVS connections are: load nf_conntrack_netlink
 
 no peers
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/internal/config"
+	"github.com/ssyncp/ssyncp/internal/conntrackclass"
 	"github.com/ssyncp/ssyncp/internal/metrics"
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/internal/vrrp"
@@ -338,6 +339,7 @@ func everything(t *testing.T) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v2.tracked = conntrackclass.NewCounters()
 	v2.old = newVersion1(d, config.Config{}, config.Link{}, nil, true)
 	d.speaker = v2
 	return d

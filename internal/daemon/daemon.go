@@ -125,8 +125,8 @@ func (d *daemon) choose(cfg config.Config) (err error) {
 func (d *daemon) parts(cfg config.Config) admin.Parts {
 	return admin.Parts{
 		Version: d.options.Version, Protocol: cfg.Wire.Version, SyncID: cfg.SyncID,
-		Conntrack: d.speaker.conntrack(),
-		Director:  d.speaker.director(), Connections: d.speaker.connections(), Roles: d.roles, Traffic: d.speaker.traffic, Counters: d.counters, Log: d.log,
+		NotCarried: d.speaker.notCarried(),
+		Director:   d.speaker.director(), Connections: d.speaker.connections(), Roles: d.roles, Traffic: d.speaker.traffic, Counters: d.counters, Log: d.log,
 	}
 }
 

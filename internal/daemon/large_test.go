@@ -25,7 +25,7 @@ func TestLargeTablesAreCompared(t *testing.T) {
 	}
 	compared := make(chan outcome, 1)
 	go func() {
-		d, err := admin.NewClient(socket).Diff(t.Context(), "dir2")
+		d, err := admin.NewClient(socket).Diff(t.Context(), admin.DiffRequest{Peer: "dir2"})
 		compared <- outcome{d, err}
 	}()
 	for opened := 0; ; opened += 50 {

@@ -32,9 +32,8 @@ type speaker interface {
 	counters() (all, troubles []counters.Group)
 	// traffic counts what goes over the links.
 	traffic() admin.Traffic
-	// conntrack says whether conntrack entries are carried; nil where nobody asked
-	// for it.
-	conntrack() *admin.Conntrack
+	// notCarried says of classes that ought to be carried why they are not.
+	notCarried() map[string]string
 	// director is what people and VRRP may ask; nil where there is no such
 	// thing.
 	director() director

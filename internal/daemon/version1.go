@@ -100,7 +100,7 @@ func (v *version1) traffic() (t admin.Traffic) {
 	return t
 }
 
-func (v *version1) conntrack() *admin.Conntrack { return nil }
+func (v *version1) notCarried() map[string]string { return nil }
 
 func (v *version1) director() director { return nil }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/keyring"
 	"github.com/ssyncp/ssyncp/internal/transport"
 	"github.com/ssyncp/ssyncp/pkg/wire"
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
 // version2 is the speaker of version 2, and for a limited time of version 1
@@ -29,7 +30,8 @@ type version2 struct {
 	table   *ipvsclass.Table
 	device  ipvsdevice.Opener
 	tracked *conntrackclass.Counters // nil: not carried
-	wanted  *admin.Conntrack         // nil: nor asked for
+	entries *conntrackclass.Table    // nil: not carried
+	missing map[string]string        // classes, and why they are not carried
 	daemon  *daemon
 
 	old   *version1 // nil: version 1 is not spoken
@@ -69,7 +71,9 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 		},
 	}}
 	if cfg.Conntrack.Enabled {
-		v.addConntrack(cfg.Conntrack, &parts)
+		if err := v.addConntrack(cfg.Conntrack, &parts); err != nil {
+			return nil, err
+		}
 	}
 	for _, link := range cfg.Links {
 		parts.Links = append(parts.Links, func() (cluster.Link, error) { return v.openLink(link) })
@@ -83,13 +87,12 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 
 // addConntrack adds conntrack entries to the objects. That this host has none is
 // no reason to let IPVS connections go.
-func (v *version2) addConntrack(c config.Conntrack, parts *cluster.Parts) {
+func (v *version2) addConntrack(c config.Conntrack, parts *cluster.Parts) (err error) {
 	if err := conntrackclass.Check(); err != nil {
 		v.daemon.log.Error("conntrack entries are not carried, IPVS connections are", "error", err)
-		v.wanted = &admin.Conntrack{Error: err.Error()}
-		return
+		v.missing = map[string]string{block.ClassConntrack.String(): err.Error()}
+		return nil
 	}
-	v.wanted = &admin.Conntrack{Carried: true}
 	v.tracked = conntrackclass.NewCounters()
 	options := conntrackclass.Options{
 		Filter: conntrackclass.Filter{
@@ -105,6 +108,16 @@ func (v *version2) addConntrack(c config.Conntrack, parts *cluster.Parts) {
 		v.daemon.log.Info("conntrack entries are carried")
 		return objects, nil
 	})
+	v.entries, err = conntrackclass.NewTable(conntrackclass.TableOptions{
+		Filter: options.Filter,
+		Objects: func(ctx context.Context, do func(*conntrackclass.Objects)) error {
+			return v.cluster.With(ctx, block.ClassConntrack, func(o cluster.Objects) { do(o.(*conntrackclass.Objects)) })
+		},
+	})
+	if err == nil {
+		parts.Tables = append(parts.Tables, v.entries)
+	}
+	return err
 }
 
 func (v *version2) openLink(link config.Link) (cluster.Link, error) {
@@ -234,10 +247,14 @@ func (v *version2) traffic() (t admin.Traffic) {
 	return t
 }
 
-func (v *version2) conntrack() *admin.Conntrack { return v.wanted }
+func (v *version2) notCarried() map[string]string { return v.missing }
 
 func (v *version2) director() director { return v.cluster }
 
 func (v *version2) connections() admin.Connections {
-	return inspect.New(inspect.Parts{Director: v.cluster, Table: v.table, Device: v.device, Period: v.cluster.Period})
+	parts := inspect.Parts{Director: v.cluster, Table: v.table, Device: v.device, Period: v.cluster.Period}
+	if v.entries != nil {
+		parts.Tracked = v.entries // not a nil *Table, which is no nil Tracked
+	}
+	return inspect.New(parts)
 }

@@ -1,36 +1,14 @@
 package inspect
 
 import (
-	"bytes"
-
+	"github.com/ssyncp/ssyncp/internal/conntrackclass"
+	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
-// Connection is one, as a director has it. The names are those of `ssyncpd
-// dump --json`, as far as both have them.
-type Connection struct {
-	Protocol    string   `json:"protocol"`
-	Client      string   `json:"client"`
-	Virtual     string   `json:"virtual"`
-	Dest        string   `json:"dest"`
-	Method      string   `json:"method"`
-	State       string   `json:"state"`
-	Flags       []string `json:"flags"`
-	Template    bool     `json:"template"`
-	Fwmark      uint32   `json:"fwmark"`
-	TimeoutMS   int64    `json:"timeout_ms"`
-	AgeMS       int64    `json:"age_ms"` // since the last packet, as far as this director knows
-	RemainingMS int64    `json:"remaining_ms"`
-
-	In     *ipvs.Sequence `json:"in_seq,omitempty"`
-	Out    *ipvs.Sequence `json:"out_seq,omitempty"`
-	PEName string         `json:"pe_name,omitempty"`
-	PEData []byte         `json:"pe_data,omitempty"`
-}
-
 // Held is a connection, and what its director knows of it.
 type Held struct {
-	Connection
+	ipvs.Shown
 	Owned bool `json:"owned"` // not a copy: it had packets there, or is older than the module
 	Told  bool `json:"told"`  // peers were told of it, or told of it
 	Bound bool `json:"bound"` // to a real server of a service
@@ -39,23 +17,22 @@ type Held struct {
 	Owners []string `json:"owners"`
 }
 
-func connectionOf(c *ipvs.Conn) Connection {
-	shown := Connection{
-		Protocol: c.Protocol.String(), Client: c.Client.String(), Virtual: c.Virtual.String(), Dest: c.Dest.String(),
-		Method: c.Method().String(), State: c.StateName(), Flags: c.Flags.AppendNames([]string{}), Template: c.Template(), Fwmark: c.Fwmark,
-		TimeoutMS: c.Timeout.Milliseconds(), AgeMS: c.Age.Milliseconds(), RemainingMS: c.Remaining().Milliseconds(),
-		PEName: c.PEName, PEData: bytes.Clone(c.PEData),
-	}
-	if c.Flags&ipvs.FlagSeqMask != 0 {
-		in, out := c.In, c.Out
-		shown.In, shown.Out = &in, &out
-	}
-	return shown
+// HeldEntry is a conntrack entry, and what its director knows of it.
+type HeldEntry struct {
+	conntrack.Shown
+	Owned bool `json:"owned"` // not a copy: it had packets there, or is older than the daemon
+	Told  bool `json:"told"`  // it is one that peers are told of: by its state, and by the filter there
+
+	Owners []string `json:"owners"`
 }
 
-func heldOf(c *ipvs.Conn, owned bool) Held {
+func heldConn(c *ipvs.Conn, owners []string) Held {
 	return Held{
-		Connection: connectionOf(c), Owned: owned,
-		Told: c.Marks&ipvs.MarkKnown != 0, Bound: c.Marks&ipvs.MarkBound != 0, Owners: []string{},
+		Shown: c.Shown(), Owned: c.Marks&ipvs.MarkLocal != 0,
+		Told: c.Marks&ipvs.MarkKnown != 0, Bound: c.Marks&ipvs.MarkBound != 0, Owners: owners,
 	}
+}
+
+func heldEntry(h *conntrackclass.Held, owners []string) HeldEntry {
+	return HeldEntry{Shown: h.Shown(), Owned: h.Owned, Told: h.Told, Owners: owners}
 }

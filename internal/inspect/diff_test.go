@@ -53,7 +53,7 @@ func TestHowConnectionsDiffer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				i, m := world(t, &directors{tables: map[block.Peer][]ipvs.Conn{lb2: tt.there}}, ipvsclass.Filter{})
 				m.SetTable(tt.here...)
-				d, err := i.Diff(t.Context(), lb2)
+				d, err := i.Diff(t.Context(), block.ClassIPVS, lb2)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -85,7 +85,7 @@ func TestChurnIsNoDifference(t *testing.T) {
 		i, m = world(t, d, ipvsclass.Filter{})
 		m.SetTable(conns(1, 550)...)
 		began := time.Now()
-		got, err := i.Diff(t.Context(), lb2)
+		got, err := i.Diff(t.Context(), block.ClassIPVS, lb2)
 		if err != nil || !got.Equal || got.Passing != 50 || got.Differing != 0 || d.asked != 2 {
 			t.Errorf("%d looks, %+v, %v", d.asked, got, err)
 		}
@@ -99,7 +99,7 @@ func TestAlikeAtTheFirstLookTakesNoSecondOne(t *testing.T) {
 	d := &directors{tables: map[block.Peer][]ipvs.Conn{lb2: conns(1, 500)}}
 	i, m := world(t, d, ipvsclass.Filter{})
 	m.SetTable(conns(1, 500)...)
-	if got, err := i.Diff(t.Context(), lb2); err != nil || !got.Equal || d.asked != 1 {
+	if got, err := i.Diff(t.Context(), block.ClassIPVS, lb2); err != nil || !got.Equal || d.asked != 1 {
 		t.Errorf("%d looks, %+v, %v", d.asked, got, err)
 	}
 }
@@ -112,7 +112,7 @@ func TestWhatIsNotTheirsIsNotMissing(t *testing.T) {
 	i, m := world(t, &directors{tables: map[block.Peer][]ipvs.Conn{lb2: {copied(conn(8))}}},
 		ipvsclass.Filter{Protocols: []ipvs.Protocol{ipvs.TCP}, States: []string{"ESTABLISHED"}})
 	m.SetTable(udp, closing)
-	if got, err := i.Diff(t.Context(), lb2); err != nil || !got.Equal || got.Here != 0 {
+	if got, err := i.Diff(t.Context(), block.ClassIPVS, lb2); err != nil || !got.Equal || got.Here != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -122,7 +122,7 @@ func TestManyDifferencesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, m := world(t, &directors{tables: map[block.Peer][]ipvs.Conn{lb2: conns(20_000, 1500)}}, ipvsclass.Filter{})
 		m.SetTable(conns(1, 2500)...)
-		got, err := i.Diff(t.Context(), lb2)
+		got, err := i.Diff(t.Context(), block.ClassIPVS, lb2)
 		if err != nil || got.Differing != 4000 || got.Kinds[inspect.MissingHere] != 1500 || got.Kinds[inspect.MissingThere] != 2500 {
 			t.Errorf("%d differ: %v, %v", got.Differing, got.Kinds, err)
 		}
@@ -137,11 +137,11 @@ func TestAPeerThatCannotBeReadIsAnError(t *testing.T) {
 	d := &directors{tables: map[block.Peer][]ipvs.Conn{lb2: nil}}
 	i, _ := world(t, d, ipvsclass.Filter{})
 	d.err = broken
-	if got, err := i.Diff(t.Context(), lb2); !errors.Is(err, broken) {
+	if got, err := i.Diff(t.Context(), block.ClassIPVS, lb2); !errors.Is(err, broken) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	d.err = nil
-	if got, err := i.Diff(t.Context(), lb2); err != nil || !got.Equal {
+	if got, err := i.Diff(t.Context(), block.ClassIPVS, lb2); err != nil || !got.Equal {
 		t.Errorf("afterwards: %+v, %v", got, err)
 	}
 }
@@ -151,14 +151,14 @@ func TestTablesAreComparedForOneAtATime(t *testing.T) {
 	d := &directors{tables: map[block.Peer][]ipvs.Conn{lb2: conns(1, 1)}}
 	i, _ := world(t, d, ipvsclass.Filter{})
 	d.then = func(int) {
-		if _, err := i.Diff(t.Context(), lb2); !errors.Is(err, inspect.ErrBusy) {
+		if _, err := i.Diff(t.Context(), block.ClassIPVS, lb2); !errors.Is(err, inspect.ErrBusy) {
 			t.Errorf("a second one: %v", err)
 		}
-		if _, err := i.Flush(t.Context()); !errors.Is(err, inspect.ErrBusy) {
+		if _, err := i.Flush(t.Context(), block.ClassIPVS); !errors.Is(err, inspect.ErrBusy) {
 			t.Errorf("a flush meanwhile: %v", err)
 		}
 	}
-	if _, err := i.Diff(t.Context(), lb2); err != nil {
+	if _, err := i.Diff(t.Context(), block.ClassIPVS, lb2); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -173,7 +173,7 @@ func BenchmarkDiff(b *testing.B) {
 	m.SetTable(list...)
 	b.ReportAllocs()
 	for b.Loop() {
-		if got, err := i.Diff(b.Context(), lb2); err != nil || !got.Equal || got.Here != len(list) {
+		if got, err := i.Diff(b.Context(), block.ClassIPVS, lb2); err != nil || !got.Equal || got.Here != len(list) {
 			b.Fatalf("%+v, %v", got, err)
 		}
 	}

@@ -98,7 +98,7 @@ func TestCopiesAreFlushed(t *testing.T) {
 	i, m := world(t, &directors{}, ipvsclass.Filter{})
 	m.Refuse = func(c *ipvs.Conn) (chardev.Reason, bool) { return chardev.RefusedLocalHold, c.Client == held.Client }
 	m.SetTable(own, template, old, held, copied(conn(4)), copied(conn(5)))
-	f, err := i.Flush(t.Context())
+	f, err := i.Flush(t.Context(), block.ClassIPVS)
 	if err != nil || f.Copies != 4 || f.Expired != 3 || len(f.Refused) != 1 || f.Refused[chardev.RefusedLocalHold.String()] != 1 {
 		t.Errorf("%+v, %v", f, err)
 	}

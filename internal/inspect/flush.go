@@ -7,6 +7,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
 // Flushed is what became of copies.
@@ -24,16 +25,31 @@ const (
 	gone = 100 * time.Millisecond
 )
 
-// Flush ends the copies of what others own. A copy is told to the kernel as it
-// is, fresh, and with a timeout of one tick. That is an ordinary update, under
-// the rules for all of them: one that had a packet here since it was read is
-// held, and refused. Connections go first: where a template is to expire while
-// there are connections of it, IPVS puts that off by a minute.
-func (i *Inspector) Flush(ctx context.Context) (*Flushed, error) {
+// Flush ends the copies of what others own, of a class.
+func (i *Inspector) Flush(ctx context.Context, class block.Class) (*Flushed, error) {
+	if err := i.carried(class); err != nil {
+		return nil, err
+	}
 	if !i.long.TryLock() {
 		return nil, ErrBusy
 	}
 	defer i.long.Unlock()
+	if class == block.ClassIPVS {
+		return i.flushConns(ctx)
+	}
+	done, err := i.Tracked.Flush(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Flushed{Copies: done.Copies, Expired: done.Expired, Refused: done.Refused}, nil
+}
+
+// flushConns ends copies of connections. A copy is told to the kernel as it
+// is, fresh, and with a timeout of one tick. That is an ordinary update, under
+// the rules for all of them: one that had a packet here since it was read is
+// held, and refused. Connections go first: where a template is to expire while
+// there are connections of it, IPVS puts that off by a minute.
+func (i *Inspector) flushConns(ctx context.Context) (*Flushed, error) {
 	device, err := i.Device.Attach(chardev.AttachOptions{Mode: chardev.ModeInject})
 	if err != nil {
 		return nil, err
