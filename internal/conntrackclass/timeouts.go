@@ -106,12 +106,16 @@ func (t *timeouts) of(e *conntrack.Entry) time.Duration {
 	return 0
 }
 
+// short is the lifetime of a connection of TCP with a segment that is not
+// acknowledged.
+func (t *timeouts) short() time.Duration { return max(t.unacknowledged, t.resent) }
+
 // put sets timeout and age of an entry by what is left of its time. A segment
 // of TCP that is not acknowledged makes that short: it is not the last minutes
 // of days without any.
 func (t *timeouts) put(e *conntrack.Entry, left time.Duration) {
 	full := t.of(e)
-	if short := max(t.unacknowledged, t.resent); e.Protocol == conntrack.TCP && full > short && left <= short {
+	if short := t.short(); e.Protocol == conntrack.TCP && full > short && left <= short {
 		full = short
 	}
 	e.Timeout = max(full, left)

@@ -147,7 +147,11 @@ func (w *walk) take(m *ctnetlink.Message) {
 // remembers when they were told: each entry has its turn in one of the sweeps
 // of a third of its timeout, and is told then if it had a packet in that time.
 func (w *walk) due(e *conntrack.Entry, hash uint64) bool {
-	turns := max(e.Timeout/3/sweepEvery, 1)
+	life := e.Timeout
+	if short := w.objects.timeouts.short(); e.Protocol == conntrack.TCP && short > 0 {
+		life = min(life, short) // a copy may have been told of that alone
+	}
+	turns := max(life/3/sweepEvery, 1)
 	return (hash+w.number)%uint64(turns) == 0 && e.Age <= turns*sweepEvery+slack
 }
 
