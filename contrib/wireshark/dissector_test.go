@@ -135,6 +135,24 @@ func every(t testing.TB) []byte {
 			marks[0] = block.MarkOwned | block.MarkBound
 			return block.AppendAnswer(p, &block.Answer{Peer: peer, Query: 0xcafe0002, More: true, Marks: marks}, unnumbered(objects))
 		},
+		func(p []byte) ([]byte, error) {
+			return block.AppendQuery(p, &block.Query{Peer: peer, Query: 0xcafe0003, Class: 2, Selector: []byte{0, 17, 0x14, 0xe9, 10, 1, 0, 6}})
+		},
+		func(p []byte) ([]byte, error) {
+			return block.AppendLastAdverts(p, &block.LastAdverts{Peer: peer, Query: 0xcafe0004, Ago: []time.Duration{-1, 1500 * time.Millisecond}})
+		},
+		func(p []byte) ([]byte, error) {
+			var e ctentry.Encoder
+			if err := e.Reset(nil, block.MaxLength); err != nil {
+				return p, err
+			}
+			for _, one := range tracked {
+				if err := e.Append(&one); err != nil {
+					return p, err
+				}
+			}
+			return block.AppendAnswer(p, &block.Answer{Peer: peer, Query: 0xcafe0004, Failed: true, Marks: []block.Marks{block.MarkOwned, block.MarkTold}}, e.Finish())
+		},
 	} {
 		var err error
 		if body, err = appendTo(body); err != nil {
@@ -142,6 +160,20 @@ func every(t testing.TB) []byte {
 		}
 	}
 	return body
+}
+
+// tracked are the conntrack entries of an ANSWER.
+var tracked = []conntrack.Entry{
+	{
+		Protocol: conntrack.UDP, Status: conntrack.SeenReply | conntrack.Confirmed, Timeout: time.Minute,
+		Original: conntrack.Tuple{Source: netip.MustParseAddrPort("10.1.0.6:5353"), Destination: netip.MustParseAddrPort("198.51.100.1:53")},
+		Reply:    conntrack.Tuple{Source: netip.MustParseAddrPort("198.51.100.1:53"), Destination: netip.MustParseAddrPort("10.1.0.6:5353")},
+	},
+	{
+		Protocol: conntrack.UDP, Status: conntrack.SeenReply | conntrack.Confirmed, Timeout: time.Minute,
+		Original: conntrack.Tuple{Source: netip.MustParseAddrPort("10.1.0.6:5353"), Destination: netip.MustParseAddrPort("198.51.100.2:53")},
+		Reply:    conntrack.Tuple{Source: netip.MustParseAddrPort("198.51.100.2:53"), Destination: netip.MustParseAddrPort("10.1.0.6:5353")},
+	},
 }
 
 // unnumbered returns an ADVERT as it is in an ANSWER.
@@ -300,16 +332,19 @@ func TestBlocksAreWhatWasEncoded(t *testing.T) {
 	got := wiresharktest.Dissect(t, [][]byte{wiresharktest.IP(wire.Protocol, seal(t, key, every(t)))}, keyFile)
 	fields{
 		"sender": {"42"}, "frame_number": {"1000"}, "key_id": {"0x" + key.ID().String()}, "key_file": {keyFile},
-		"block.type":     {"0x02", "0x03", "0x04", "0x05", "0x06", "0x07", "0x08", "0x09", "0x0a", "0x0b", "0x0c", "0x01", "0x0d"}, // that within an ANSWER before it
+		"block.type":     {"0x02", "0x03", "0x04", "0x05", "0x06", "0x07", "0x08", "0x09", "0x0a", "0x0b", "0x0c", "0x01", "0x0d", "0x0c", "0x0e", "0x01", "0x0d"}, // those within an ANSWER before it
 		"heartbeat.last": {"1099511627785"}, "heartbeat.state": {"4"}, "heartbeat.interval": {"1000"},
 		"heartbeat.entries": {"20000"}, "heartbeat.gaps": {"7"}, "heartbeat.name": {"dir-é1"},
 		"nack.first": {"5", "8589934592"}, "nack.count": {"2", "1"}, "gone.first": {"1"}, "gone.last": {"255"},
 		"snapshot.request": {"0xdeadbeef", "0xdeadbeef", "0xdeadbeef"}, "snapshot.classes": {"0x00000006"},
 		"snapshot.number": {"256"}, "snapshot.next": {"16"},
 		"snapshot.missing.first": {"16", "20"}, "snapshot.missing.count": {"1", "3"}, "probe_ack.number": {"1099511627779"},
-		"query": {"0xcafe0001", "0xcafe0002"}, "query.class": {"1"}, "query.protocol": {"6"}, "query.cport": {"5555"}, "query.caddr": {"10.0.0.1"},
+		"query": {"0xcafe0001", "0xcafe0002", "0xcafe0003", "0xcafe0004", "0xcafe0004"}, "query.class": {"1", "2"}, "query.protocol": {"6", "17"},
+		"query.cport": {"5555", "5353"}, "query.caddr": {"10.0.0.1", "10.1.0.6"},
 		"query.vport": {"80"}, "query.vaddr": {"192.0.2.80"},
-		"answer.more": {"1"}, "answer.failed": {"0"}, "answer.owned": {"1", "0", "0", "0"}, "answer.bound": {"1", "0", "0", "0"}, "seq": {"0"},
+		"answer.more": {"1", "0"}, "answer.failed": {"0", "1"}, "answer.owned": {"1", "0", "0", "0", "1", "0"}, "answer.told": {"0", "0", "0", "0", "0", "1"},
+		"answer.bound": {"1", "0", "0", "0", "0", "0"}, "seq": {"0", "0"}, "last_adverts.ago": {"4294967295", "1500"},
+		"ct.saddr": {"10.1.0.6", "10.1.0.6"}, "ct.daddr": {"198.51.100.1", "198.51.100.2"}, "ct.sport": {"5353", "5353"},
 	}.compare(t, "", got[0])
 }
 

@@ -45,7 +45,7 @@ end
 local blockNames = {
 	[0x01] = "ADVERT", [0x02] = "HEARTBEAT", [0x03] = "CHALLENGE", [0x04] = "ECHO", [0x05] = "NACK", [0x06] = "GONE",
 	[0x07] = "SNAPSHOT REQUEST", [0x08] = "SNAPSHOT CHUNK", [0x09] = "SNAPSHOT ACK", [0x0a] = "PROBE", [0x0b] = "PROBE ACK",
-	[0x0c] = "QUERY", [0x0d] = "ANSWER",
+	[0x0c] = "QUERY", [0x0d] = "ANSWER", [0x0e] = "LAST ADVERTS",
 }
 local suites = { [0] = "clear", [1] = "XChaCha20-Poly1305" }
 local classes = { [1] = "IPVS connections", [2] = "conntrack entries" }
@@ -161,6 +161,7 @@ field("uint8", "answer.count", "Count")
 field("uint8", "answer.marks", "Marks", base.HEX)
 field("bool", "answer.owned", "The sender's own", 8, nil, 1)
 field("bool", "answer.told", "Peers were told", 8, nil, 2)
+field("uint32", "last_adverts.ago", "Milliseconds since the last advert")
 field("bool", "answer.bound", "Bound to a real server", 8, nil, 4)
 
 for version, size in pairs { v1 = 16, ipvs = 32 } do
@@ -1031,10 +1032,22 @@ local function answer(r, tree)
 	end
 end
 
+local function lastAdverts(r, tree)
+	peer(r, tree)
+	nonzero(r:number(tree, "query", 4) ~= 0, "Query")
+	nonzero(r:left() > 0 and r:left() <= 4 * objectsMax, "Ago")
+	while r:left() > 0 do
+		local ago, _, item = r:number(tree, "last_adverts.ago", 4)
+		if ago == 0xffffffff then
+			item:append_text(" (not known)")
+		end
+	end
+end
+
 local dissectors = {
 	[0x01] = advert, [0x02] = heartbeat, [0x03] = challenge, [0x04] = challenge, [0x05] = nack, [0x06] = gone,
 	[0x07] = snapshotRequest, [0x08] = snapshotChunk, [0x09] = snapshotAck, [0x0a] = probe, [0x0b] = probeAck,
-	[0x0c] = query, [0x0d] = answer,
+	[0x0c] = query, [0x0d] = answer, [0x0e] = lastAdverts,
 }
 
 local function body(r, tree, info)

@@ -100,7 +100,7 @@ func (n *Node) examineBlock(now time.Time, p *peer, b block.Block) {
 		trouble = UnprovenAck
 	case block.TypeQuery:
 		trouble = UnprovenQuery
-	case block.TypeAnswer:
+	case block.TypeAnswer, block.TypeLastAdverts:
 		trouble = UnprovenAnswer
 	}
 	n.counters.Troubles.Add(trouble, 1)

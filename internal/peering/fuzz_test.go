@@ -201,13 +201,13 @@ func complete(n *Node, body []byte) {
 			return
 		}
 		switch t := block.Type(p[0]); {
-		case t < block.TypeChallenge || t > block.TypeAnswer || t == block.TypeGone || t == block.TypeProbe || size < block.HeadSize+20:
+		case t < block.TypeChallenge || t > block.TypeLastAdverts || t == block.TypeGone || t == block.TypeProbe || size < block.HeadSize+20:
 		case binary.BigEndian.Uint32(p[block.HeadSize:]) == n.cfg.Self.Sender:
 			copy(p[block.HeadSize+4:block.HeadSize+20], n.cfg.Self.Start[:])
 			if t == block.TypeSnapshotChunk && size >= block.HeadSize+24 {
 				binary.BigEndian.PutUint32(p[block.HeadSize+20:], n.transfer.request)
 			}
-			if t == block.TypeAnswer && size >= block.HeadSize+24 && len(n.inquiries) > 0 {
+			if (t == block.TypeAnswer || t == block.TypeLastAdverts) && size >= block.HeadSize+24 && len(n.inquiries) > 0 {
 				binary.BigEndian.PutUint32(p[block.HeadSize+20:], n.inquiries[0].query)
 			}
 			if t == block.TypeSnapshotAck && size >= block.HeadSize+24 {

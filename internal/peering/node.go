@@ -186,6 +186,7 @@ func (n *Node) take(now time.Time, p *peer, body *block.Body) {
 		adverts  bool
 		chunk    block.SnapshotChunk
 		chunks   bool
+		adverted block.Block // the last LAST ADVERTS
 	)
 	for blocks := body.Blocks(); blocks.Next(&b); {
 		// What is decoded was checked when the body was parsed.
@@ -227,7 +228,9 @@ func (n *Node) take(now time.Time, p *peer, body *block.Body) {
 			q, _ := b.Query()
 			n.takeQuery(now, p, &q)
 		case block.TypeAnswer:
-			n.takeAnswer(p, b)
+			n.takeAnswer(p, b, adverted)
+		case block.TypeLastAdverts:
+			adverted = b
 		default:
 			n.counters.Troubles.Add(UnknownBlock, 1)
 		}

@@ -40,6 +40,9 @@ type Findings struct {
 	Objects []byte        // ADVERT blocks
 	More    bool          // there are more
 	Failed  bool          // the class is not here, or cannot be read
+	// Adverts are how long ago each was told of last, negative where that is
+	// not known; nil where it is of none. See block.Answer.
+	Adverts []time.Duration
 }
 
 // lookup is one that is under way.
@@ -48,9 +51,10 @@ type lookup struct {
 	query uint32
 }
 
-// answerRoom is what is left for objects in an ANSWER that is alone in a body.
+// answerRoom is what is left for objects in an ANSWER that is alone in a body,
+// but for the LAST ADVERTS.
 func (n *Node) answerRoom() int {
-	return n.room - block.HeaderSize - block.AnswerOverhead(block.MaxObjects)
+	return n.room - block.HeaderSize - block.LastAdvertsSize(block.MaxObjects) - block.AnswerOverhead(block.MaxObjects)
 }
 
 // takeQuery has somebody look for what a peer asks for.
@@ -89,11 +93,17 @@ func (n *Node) Found(l *Lookup, f *Findings) {
 		return
 	}
 	answer := block.Answer{Peer: p.id, Query: l.Query, More: f.More, Failed: f.Failed, Marks: f.Marks}
-	objects := f.Objects
+	objects, adverts := f.Objects, f.Adverts
 	if len(objects) > n.answerRoom() { // links take less than they did
-		answer.Marks, answer.Failed, objects = nil, true, nil
+		answer.Marks, answer.Failed, objects, adverts = nil, true, nil, nil
 	}
-	body, err := block.AppendAnswer(n.begin(), &answer, objects)
+	body, err := n.begin(), error(nil)
+	if len(adverts) > 0 {
+		body, err = block.AppendLastAdverts(body, &block.LastAdverts{Peer: p.id, Query: l.Query, Ago: adverts})
+	}
+	if err == nil {
+		body, err = block.AppendAnswer(body, &answer, objects)
+	}
 	if err != nil {
 		body, _ = block.AppendAnswer(n.begin(), &block.Answer{Peer: p.id, Query: l.Query, Failed: true}, nil)
 	}
@@ -154,9 +164,15 @@ func (n *Node) CloseInquiry(q *Inquiry) {
 	}
 }
 
-// takeAnswer takes the first answer of each peer that was asked.
-func (n *Node) takeAnswer(p *peer, b block.Block) {
+// takeAnswer takes the first answer of each peer that was asked, with the LAST
+// ADVERTS before it, if there is one.
+func (n *Node) takeAnswer(p *peer, b, before block.Block) {
 	a, _ := b.Answer()
+	if before.Type == block.TypeLastAdverts {
+		if l, _ := before.LastAdverts(); l.Peer == a.Peer && l.Query == a.Query && len(l.Ago) == len(a.Marks) {
+			a.Adverts = l.Ago
+		}
+	}
 	if a.Peer != n.cfg.Self {
 		return
 	}

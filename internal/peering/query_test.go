@@ -2,6 +2,7 @@ package peering
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func (f *finder) Find(l Lookup) { f.asked = append(f.asked, l) }
 // found is an answer with one object.
 func (h *host) found(key uint32) *Findings {
 	objects, _ := h.appendEntries(nil, simRoom, []uint32{key})
-	return &Findings{Marks: []block.Marks{block.MarkOwned}, Objects: objects}
+	return &Findings{Marks: []block.Marks{block.MarkOwned}, Objects: objects, Adverts: []time.Duration{1500 * time.Millisecond}}
 }
 
 // asking is two synced hosts, of which the second can be asked.
@@ -52,6 +53,9 @@ func TestAQuestionIsAnsweredByWhoeverIsThere(t *testing.T) {
 	answer, ok := got[b.node.cfg.Self]
 	if !ok || len(f.asked) != 1 || answer.Failed || answer.More || len(answer.Marks) != 1 || answer.Marks[0] != block.MarkOwned {
 		t.Errorf("%d lookups, answer %+v", len(f.asked), answer)
+	}
+	if len(answer.Adverts) != 1 || answer.Adverts[0] != 1500*time.Millisecond {
+		t.Errorf("told last: %v", answer.Adverts)
 	}
 	if len(q.Open()) != 0 {
 		t.Errorf("%v have not answered", q.Open())
@@ -256,5 +260,55 @@ func TestAnInspectionThatCannotBeEndsWithTheReason(t *testing.T) {
 	w.run(10 * time.Second)
 	if stopped.ended {
 		t.Error("one that was stopped ended")
+	}
+}
+
+// A LAST ADVERTS is about the ANSWER that it is before, or about none.
+func TestLastAdvertsAreThoseOfTheirAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before func(*block.LastAdverts)
+		behind bool // it stands behind the ANSWER
+		want   int
+	}{
+		{"of it", func(*block.LastAdverts) {}, false, 1},
+		{"of another question", func(l *block.LastAdverts) { l.Query++ }, false, 0},
+		{"of another director", func(l *block.LastAdverts) { l.Peer.Sender++ }, false, 0},
+		{"of more objects", func(l *block.LastAdverts) { l.Ago = append(l.Ago, 0) }, false, 0},
+		{"behind it", func(*block.LastAdverts) {}, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, f := asking(t)
+			a, b := w.hosts[0], w.hosts[1]
+			got := answers{}
+			a.node.Inquire(block.ClassIPVS, nil, got.take)
+			w.run(10 * time.Millisecond)
+			lookup, found := f.asked[0], b.found(5)
+			l := block.LastAdverts{Peer: lookup.Peer, Query: lookup.Query, Ago: found.Adverts}
+			tt.before(&l)
+			answer := block.Answer{Peer: lookup.Peer, Query: lookup.Query, Marks: found.Marks}
+			parts := []func([]byte) ([]byte, error){
+				func(p []byte) ([]byte, error) { return block.AppendLastAdverts(p, &l) },
+				func(p []byte) ([]byte, error) { return block.AppendAnswer(p, &answer, found.Objects) },
+			}
+			if tt.behind {
+				slices.Reverse(parts)
+			}
+			body := b.node.begin()
+			for _, part := range parts {
+				var err error
+				if body, err = part(body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.node.unicast(b.node.peers.index[a.node.cfg.Self], body)
+			w.run(10 * time.Millisecond)
+			if answer, ok := got[b.node.cfg.Self]; !ok || len(answer.Adverts) != tt.want || len(answer.Marks) != 1 {
+				t.Errorf("%v: %+v", ok, answer)
+			}
+			if n := a.trouble(UnknownBlock); n != 0 {
+				t.Errorf("%d blocks are unknown", n)
+			}
+		})
 	}
 }

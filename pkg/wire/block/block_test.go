@@ -129,6 +129,8 @@ func read(t testing.TB, body *block.Body) (c content) {
 			objects := raw(a.Objects)
 			a.Objects = block.Blocks{}
 			v = answer{a, objects}
+		case block.TypeLastAdverts:
+			v = must(b.LastAdverts())
 		default:
 			v = len(b.Payload)
 		}
@@ -177,6 +179,8 @@ func write(t testing.TB, h block.Header, c content) []byte {
 			body, err = block.AppendQuery(body, &v)
 		case answer:
 			body, err = block.AppendAnswer(body, &v.Answer, v.objects)
+		case block.LastAdverts:
+			body, err = block.AppendLastAdverts(body, &v)
 		case int:
 			if c.types[i] == block.TypeProbe {
 				body, err = block.AppendProbe(body, block.HeadSize+v)
@@ -540,14 +544,14 @@ func TestBlocksMayBeTakenAgain(t *testing.T) {
 
 func TestNamesAreThoseOfTheDocument(t *testing.T) {
 	var names []string
-	for typ := range block.Type(15) {
+	for typ := range block.Type(16) {
 		names = append(names, typ.String())
 	}
 	for s := range block.State(6) {
 		names = append(names, s.String())
 	}
 	want := "block type 0x0, ADVERT, HEARTBEAT, CHALLENGE, ECHO, NACK, GONE, SNAPSHOT REQUEST, SNAPSHOT CHUNK, SNAPSHOT ACK, PROBE, " +
-		"PROBE ACK, QUERY, ANSWER, block type 0xe, state 0, joining, synced, synced (alone), degraded, state 5"
+		"PROBE ACK, QUERY, ANSWER, LAST ADVERTS, block type 0xf, state 0, joining, synced, synced (alone), degraded, state 5"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got %s", got)
 	}

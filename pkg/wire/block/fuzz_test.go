@@ -24,7 +24,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(bodyOf(append([]byte{byte(b.Type), 0}, b.Payload...)))
 		}
 	}
-	for _, b := range [][]byte{exampleQuery(f), exampleAnswer(f)} {
+	for _, b := range [][]byte{exampleQuery(f), exampleAnswer(f), exampleLastAdverts(f)} {
 		f.Add(bodyOf(append([]byte{b[0], 0}, b[block.HeadSize:]...)))
 	}
 	f.Add(bodyOf([]byte{0x80, 0}))

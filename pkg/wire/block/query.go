@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 )
 
 // Query is a QUERY: a question after objects of a class.
@@ -34,6 +35,10 @@ type Answer struct {
 	Marks  []Marks // of each object, in the order of the entries
 	// Objects are ADVERT blocks with the entries.
 	Objects Blocks
+	// Adverts are not in the ANSWER, but in a LAST ADVERTS before it: how long
+	// ago peers were told of each object last, or, of a copy, told of it.
+	// Negative: that is not known. Nil where there is none.
+	Adverts []time.Duration
 }
 
 const (

@@ -2,9 +2,12 @@ package block_test
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
@@ -39,6 +42,15 @@ func exampleAnswer(t testing.TB) []byte {
 		Peer: peer43, Query: 7, More: true,
 		Marks: []block.Marks{block.MarkOwned | block.MarkTold, 0, block.MarkBound},
 	}, objects(t, 1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func exampleLastAdverts(t testing.TB) []byte {
+	t.Helper()
+	p, err := block.AppendLastAdverts(nil, &block.LastAdverts{Peer: peer43, Query: 7, Ago: []time.Duration{0, -1, 1500 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +101,32 @@ func TestAnswerIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+// What is too long ago for its field is the longest time, and not unknown.
+func TestLastAdvertsAreReadAsTheyWereWritten(t *testing.T) {
+	for _, ago := range [][]time.Duration{{0, -1, 1500 * time.Millisecond}, {-1}, {math.MaxInt64}} {
+		p, err := block.AppendLastAdverts(nil, &block.LastAdverts{Peer: peer43, Query: 7, Ago: ago})
+		if err != nil || len(p) != block.LastAdvertsSize(len(ago)) {
+			t.Fatalf("%d bytes, %v", len(p), err)
+		}
+		b, err := parseOne(t, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := slices.Clone(ago)
+		for i := range want {
+			want[i] = min(want[i], (math.MaxUint32-1)*time.Millisecond)
+		}
+		if l, err := b.LastAdverts(); err != nil || l.Peer != peer43 || l.Query != 7 || !slices.Equal(l.Ago, want) {
+			t.Errorf("%+v, %v, want %v", l, err, want)
+		}
+	}
+	for _, ago := range [][]time.Duration{nil, make([]time.Duration, block.MaxObjects+1)} {
+		if _, err := block.AppendLastAdverts(nil, &block.LastAdverts{Peer: peer43, Query: 7, Ago: ago}); !errors.Is(err, block.ErrBlock) {
+			t.Errorf("of %d objects: %v", len(ago), err)
+		}
+	}
+}
+
 // An ANSWER has blocks within it: what is wrong with them refuses the frame.
 func TestRefusesABrokenQueryOrAnswer(t *testing.T) {
 	edit := func(p []byte, at int, octets ...byte) []byte {
@@ -110,6 +148,11 @@ func TestRefusesABrokenQueryOrAnswer(t *testing.T) {
 		{"QUERY, reserved", edit(exampleQuery(t), 25, 1), block.ErrReserved},
 		{"QUERY, number 0", edit(exampleQuery(t), 20, 0, 0, 0, 0), block.ErrRange},
 		{"QUERY, sender 0", edit(exampleQuery(t), 0, 0, 0, 0, 0), block.ErrRange},
+		{"LAST ADVERTS, short", exampleLastAdverts(t)[:block.HeadSize+27], block.ErrShort},
+		{"LAST ADVERTS, number 0", edit(exampleLastAdverts(t), 20, 0, 0, 0, 0), block.ErrRange},
+		{"LAST ADVERTS, sender 0", edit(exampleLastAdverts(t), 0, 0, 0, 0, 0), block.ErrRange},
+		{"LAST ADVERTS, a time cut off", cut(exampleLastAdverts(t)), block.ErrLength},
+		{"LAST ADVERTS, too many", append(exampleLastAdverts(t), make([]byte, 24)...), block.ErrRange},
 		{"ANSWER, short", exampleAnswer(t)[:block.HeadSize+25], block.ErrShort},
 		{"ANSWER, number 0", edit(exampleAnswer(t), 20, 0, 0, 0, 0), block.ErrRange},
 		{"ANSWER, unknown option", edit(exampleAnswer(t), 24, 4), block.ErrReserved},

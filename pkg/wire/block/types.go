@@ -25,6 +25,7 @@ const (
 	TypeProbeAck        Type = 0x0b
 	TypeQuery           Type = 0x0c
 	TypeAnswer          Type = 0x0d
+	TypeLastAdverts     Type = 0x0e
 
 	// Mandatory is set in the type of a block that a receiver must know.
 	Mandatory Type = 0x80
@@ -44,10 +45,11 @@ var typeNames = [...]string{
 	TypeProbeAck:        "PROBE ACK",
 	TypeQuery:           "QUERY",
 	TypeAnswer:          "ANSWER",
+	TypeLastAdverts:     "LAST ADVERTS",
 }
 
 // Known reports whether this package knows the type.
-func (t Type) Known() bool { return t >= TypeAdvert && t <= TypeAnswer }
+func (t Type) Known() bool { return t >= TypeAdvert && t <= TypeLastAdverts }
 
 // String returns the name in the protocol's document, or the number of an
 // unknown type.
@@ -93,6 +95,8 @@ func (b Block) check() (err error) {
 		_, err = b.Query()
 	case TypeAnswer:
 		_, _, err = b.answer()
+	case TypeLastAdverts:
+		_, _, err = b.lastAdverts()
 	default:
 		if b.Type&Mandatory != 0 {
 			err = ErrUnknownBlock
