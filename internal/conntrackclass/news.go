@@ -143,6 +143,15 @@ func (o *Objects) merge(m *ctnetlink.Message) {
 		n.changes = append(n.changes, change{hash: hash})
 	}
 	c := &n.changes[i]
+	if m.Kind == ctnetlink.Expected {
+		// What its helper put into a packet may have moved the sequence numbers
+		// behind it, of which there is no event.
+		if !ok {
+			c.entry = m.Entry
+		}
+		c.complete = false
+		return
+	}
 	before := c.entry
 	hadProtocol := c.complete
 	c.entry, c.left = m.Entry, m.TimeLeft

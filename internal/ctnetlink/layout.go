@@ -10,13 +10,17 @@ const (
 	messageGet      = subsystem | 1
 	messageDelete   = subsystem | 2
 	messageGetStats = subsystem | 5
+
+	// Of the subsystem of expectations.
+	messageExpectNew = 2 << 8
 )
 
 // Groups of events.
 const (
-	groupNew     = 1
-	groupUpdate  = 2
-	groupDestroy = 3
+	groupNew       = 1
+	groupUpdate    = 2
+	groupDestroy   = 3
+	groupExpectNew = 4
 )
 
 // Attributes of a connection.
@@ -90,6 +94,8 @@ const (
 	ctaSeqAdjAfter    = 3
 
 	ctaHelpName = 1
+
+	ctaExpectMaster = 1
 
 	ctaSynproxyISN    = 1
 	ctaSynproxyITS    = 2

@@ -19,6 +19,7 @@ const (
 	New            // an event, or an entry that was asked for
 	Changed        // an event
 	Destroyed      // an event
+	Expected       // an event: a helper expects a connection; Entry has the key of the one that it helps
 	Failed         // the answer to a request that failed
 	Done           // the end of a table
 )
@@ -79,6 +80,13 @@ func (p *Parser) Next(m *Message) bool {
 	case typ == messageDelete:
 		m.Kind = Destroyed
 		p.entry(payload[nfgenmsgSize:], m)
+	case typ == messageExpectNew:
+		m.Kind = Expected
+		for a := (attributes{rest: payload[nfgenmsgSize:]}); a.next(); {
+			if a.typ == ctaExpectMaster {
+				tuple(a.value, &m.Entry, false)
+			}
+		}
 	}
 	return true
 }

@@ -35,10 +35,10 @@ type Socket struct {
 // Open opens a socket for requests.
 func Open() (*Socket, error) { return open(0) }
 
-// OpenEvents opens a socket that receives all events, and holds so many bytes
-// of them.
+// OpenEvents opens a socket that receives all events of entries, and those of new
+// expectations, and holds so many bytes of them.
 func OpenEvents(buffer int) (*Socket, error) {
-	return open(buffer, groupNew, groupUpdate, groupDestroy)
+	return open(buffer, groupNew, groupUpdate, groupDestroy, groupExpectNew)
 }
 
 func open(buffer int, groups ...int) (*Socket, error) {
