@@ -56,6 +56,8 @@ static void ssyncp_set(struct ip_vs_conn *cp, const struct ssyncp_entry *e)
 	cp->state = e->conn->state;
 	cp->old_state = (cp->old_state & SSYNCP_DIRTY) | SSYNCP_KNOWN |
 			e->conn->state;
+	/* Of a copy, when it was heard of last: see ssyncp_conn_told_ms(). */
+	cp->sync_endtime = jiffies;
 	timeout = e->timeout;
 	if (!timeout)
 		timeout = ssyncp_own_timeout(cp->ipvs, e, cp->dest);

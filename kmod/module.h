@@ -152,6 +152,7 @@ ssyncp_nfct_seq(const struct ip_vs_conn *cp, struct ssyncp_seq_option *seq)
 
 /* told.c: what peers know of a connection; more of it is in told.h */
 bool ssyncp_conn_due(const struct ip_vs_conn *cp);
+u32 ssyncp_conn_told_ms(const struct ip_vs_conn *cp);
 bool ssyncp_conn_has_template(const struct ip_vs_conn *cp);
 u32 ssyncp_shortest_timeout_ms(struct netns_ipvs *ipvs);
 

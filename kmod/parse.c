@@ -53,7 +53,7 @@ size_t ssyncp_parse(struct ssyncp_entry *e, const void *buf, size_t left)
 			return 0;
 		len += ALIGN(used, SSYNCP_ALIGN);
 	}
-	if (rec->head.len != len || rec->reserved[0] || rec->reserved[1] ||
+	if (rec->head.len != len || rec->reserved ||
 	    !ssyncp_addr_ok(rec->family, rec->caddr) ||
 	    !ssyncp_addr_ok(rec->family, rec->vaddr) ||
 	    !ssyncp_addr_ok(rec->dest_family, rec->daddr))

@@ -122,7 +122,8 @@ size_t ssyncp_record_build(void *buf, const struct ip_vs_conn *cp,
 	rec->fwmark = cp->fwmark;
 	rec->timeout_ms = ssyncp_record_msecs(cp->timeout);
 	rec->age_ms = ssyncp_record_msecs(age);
-	memset(rec->reserved, 0, sizeof(rec->reserved));
+	rec->told_ms = 0;
+	rec->reserved = 0;
 	ssyncp_record_addr(rec->caddr, cp->af, &cp->caddr);
 	ssyncp_record_addr(rec->vaddr, cp->af, &cp->vaddr);
 	ssyncp_record_addr(rec->daddr, cp->daf, &cp->daddr);

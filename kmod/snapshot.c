@@ -56,6 +56,10 @@ static size_t ssyncp_snapshot_emit(struct ssyncp_snapshot *s,
 	if (ssyncp_snapshot_wants(s, cp)) {
 		age = ssyncp_conn_age(cp);
 		len = ssyncp_record_build(buf, cp, age, nfct);
+		/* Of all, for people; of those that are owned, to be sent. */
+		if (!(s->flags & SSYNCP_ATTACH_OWNED))
+			((struct ssyncp_conn *)buf)->told_ms =
+				ssyncp_conn_told_ms(cp);
 		/* What comes of it from now on, and its end, is news. */
 		if (s->flags & SSYNCP_ATTACH_OWNED &&
 		    !(READ_ONCE(cp->ipvs->sync_state) & IP_VS_STATE_MASTER))

@@ -25,6 +25,25 @@ bool ssyncp_conn_due(const struct ip_vs_conn *cp)
 	return time_after(last, told + slack);
 }
 
+/*
+ * Since the packet that peers were told of last, or, of a copy, since a peer told
+ * of it: ssyncp_conn_tell() and ssyncp_set() leave it in sync_endtime. At least
+ * 1; 0 where it is not known. Under cp->lock.
+ */
+u32 ssyncp_conn_told_ms(const struct ip_vs_conn *cp)
+{
+	unsigned long then = cp->sync_endtime, now = jiffies;
+
+	if (!(cp->old_state & SSYNCP_KNOWN) ||
+	    READ_ONCE(cp->ipvs->sync_state) & IP_VS_STATE_MASTER)
+		return 0;
+	if (cp->old_state & SSYNCP_LOCAL)
+		then -= ssyncp_refresh_interval(cp);
+	if (time_after(then, now))
+		then = now;
+	return max_t(u32, ssyncp_record_msecs(now - then), 1);
+}
+
 /* Pinned by n_control; behind that, freed under RCU. */
 bool ssyncp_conn_has_template(const struct ip_vs_conn *cp)
 {

@@ -55,6 +55,13 @@
  * live. timeout_ms 0 in a write means: unknown; the module takes the
  * protocol's timeout of that state, and for a template the persistence
  * timeout of the service that it is bound to.
+ *
+ * told_ms is for people, in a SNAPSHOT of everything; elsewhere it is 0. Of a
+ * connection that this director owns it is the time since the packet that peers
+ * were told of last, of a copy the time since a record of it was written here.
+ * It is at least 1, and 0 where neither happened or that is not known. It
+ * follows from when peers are to hear of it again, so it is wrong for a moment
+ * behind news that the queue had no room for, or another sync_refresh_period.
  */
 #ifndef _UAPI_SSYNCP_H
 #define _UAPI_SSYNCP_H
@@ -111,7 +118,8 @@ struct ssyncp_conn {
 	__u32	fwmark;
 	__u32	timeout_ms;	/* of the state; 0 in a write: unknown */
 	__u32	age_ms;		/* since the owner last saw a packet */
-	__u32	reserved[2];	/* zero */
+	__u32	told_ms;	/* see below; ignored in a write */
+	__u32	reserved;	/* zero */
 	__u8	caddr[16];
 	__u8	vaddr[16];
 	__u8	daddr[16];
@@ -318,6 +326,7 @@ __ssyncp_assert(sizeof(struct ssyncp_head) == 4);
 __ssyncp_assert(sizeof(struct ssyncp_conn) == 88);
 __ssyncp_assert(offsetof(struct ssyncp_conn, flags) == 8);
 __ssyncp_assert(offsetof(struct ssyncp_conn, fwmark) == 20);
+__ssyncp_assert(offsetof(struct ssyncp_conn, told_ms) == 32);
 __ssyncp_assert(offsetof(struct ssyncp_conn, caddr) == 40);
 __ssyncp_assert(sizeof(struct ssyncp_seq_option) == 24);
 __ssyncp_assert(sizeof(struct ssyncp_pe) == 24);

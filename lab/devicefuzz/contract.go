@@ -23,15 +23,15 @@ const (
 	peSize    = 24
 	eventSize = 8
 
-	offLen, offKind, offOptions                            = 0, 2, 3
-	offFamily, offDestFamily, offProtocol, offMarks        = 4, 5, 6, 7
-	offFlags, offState, offCPort, offVPort, offDPort       = 8, 12, 14, 16, 18
-	offFwmark, offTimeout, offAge, offReserved             = 20, 24, 28, 32
-	offCAddr, offVAddr, offDAddr                           = 40, 56, 72
-	offPEName, offPELen, offPEReserved, peNameMax          = 0, 16, 17, 16
-	eventsKnown                                            = 0x07
-	marksKnown                                             = 0x07
-	familyIPv4, familyIPv6                           uint8 = 2, 10
+	offLen, offKind, offOptions                               = 0, 2, 3
+	offFamily, offDestFamily, offProtocol, offMarks           = 4, 5, 6, 7
+	offFlags, offState, offCPort, offVPort, offDPort          = 8, 12, 14, 16, 18
+	offFwmark, offTimeout, offAge, offTold, offReserved       = 20, 24, 28, 32, 36
+	offCAddr, offVAddr, offDAddr                              = 40, 56, 72
+	offPEName, offPELen, offPEReserved, peNameMax             = 0, 16, 17, 16
+	eventsKnown                                               = 0x07
+	marksKnown                                                = 0x07
+	familyIPv4, familyIPv6                              uint8 = 2, 10
 )
 
 // ReadRecords looks at every byte that a read returned: whole records of known
@@ -90,8 +90,8 @@ func checkConn(record []byte) error {
 		return fmt.Errorf("sequence numbers, but flags %v", flags)
 	case binary.NativeEndian.Uint16(record[offState:]) > 15:
 		return fmt.Errorf("state %d", binary.NativeEndian.Uint16(record[offState:]))
-	case !zero(record[offReserved : offReserved+8]):
-		return fmt.Errorf("reserved: %x", record[offReserved:offReserved+8])
+	case !zero(record[offReserved:offCAddr]):
+		return fmt.Errorf("reserved: %x", record[offReserved:offCAddr])
 	}
 	for _, address := range []struct{ family, at int }{
 		{offFamily, offCAddr}, {offFamily, offVAddr}, {offDestFamily, offDAddr},
@@ -179,7 +179,7 @@ func frame(p []byte) int {
 			return 0
 		}
 	}
-	if size != want || len(p) < want || !zero(p[offReserved:offReserved+8]) {
+	if size != want || len(p) < want || !zero(p[offReserved:offCAddr]) {
 		return 0
 	}
 	if p[offFamily] == familyIPv4 && (!zero(p[offCAddr+4:offCAddr+16]) || !zero(p[offVAddr+4:offVAddr+16])) {

@@ -41,7 +41,7 @@ func TestEveryPaddingAndReservedByteIsLookedAt(t *testing.T) {
 	pe := connSize + seqSize
 	padding := []int{}
 	for _, span := range [][2]int{
-		{offReserved, offReserved + 8}, {offCAddr + 4, offCAddr + 16}, {offVAddr + 4, offVAddr + 16}, {offDAddr + 4, offDAddr + 16},
+		{offReserved, offCAddr}, {offCAddr + 4, offCAddr + 16}, {offVAddr + 4, offVAddr + 16}, {offDAddr + 4, offDAddr + 16},
 		{pe + 4, pe + peNameMax}, {pe + offPEReserved, pe + peSize}, {pe + peSize + 5, len(r)},
 	} {
 		for at := span[0]; at < span[1]; at++ {

@@ -200,7 +200,7 @@ func (g *generator) breakFraming(batch []byte) []byte {
 	case 3:
 		r[offOptions] ^= 1 << g.IntN(8)
 	case 4:
-		r[offReserved+g.IntN(8)] = 1
+		r[offReserved+g.IntN(offCAddr-offReserved)] = 1
 	case 5:
 		r[[]int{offCAddr, offVAddr, offDAddr}[g.IntN(3)]+4+g.IntN(12)] = 1
 	case 6: // padding, or what is near the end

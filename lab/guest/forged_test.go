@@ -65,7 +65,7 @@ func table(t testing.TB, d *director.Director) map[ipvs.Key]ipvs.Conn {
 	t.Helper()
 	found := make(map[ipvs.Key]ipvs.Conn)
 	for _, c := range snapshot(t, d, false) {
-		c.Age, c.PEData = 0, nil // the key has the data
+		c.Age, c.Advert, c.PEData = 0, 0, nil // the key has the data
 		found[c.Key()] = c
 	}
 	return found

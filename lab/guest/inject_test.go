@@ -105,6 +105,25 @@ func TestInject(t *testing.T) {
 		}
 	})
 
+	t.Run("when it was written last is known", func(t *testing.T) {
+		const pause = 1200 * time.Millisecond
+		c := in.established(natPort, ipvs.Masquerade)
+		c.Age = time.Minute
+		began := time.Now()
+		injectOne(t, in.device, c)
+		time.Sleep(pause)
+		// jiffies may be a few milliseconds coarse.
+		if got := in.mustKnow(t, c.Key()); got.Advert < pause-50*time.Millisecond || got.Advert > time.Since(began)+50*time.Millisecond {
+			t.Errorf("written %v ago, and that is said to be %v", time.Since(began), got.Advert)
+		}
+		again := time.Now()
+		c.Age = 10 * time.Second
+		injectOne(t, in.device, c)
+		if got := in.mustKnow(t, c.Key()); got.Advert < 1 || got.Advert > time.Since(again)+50*time.Millisecond {
+			t.Errorf("written again %v ago, and that is said to be %v", time.Since(again), got.Advert)
+		}
+	})
+
 	t.Run("a timeout of 0 is the protocol's own, for a template its service's", func(t *testing.T) {
 		in.IPVSAdm(t, "--set", "600", "60", "200")
 		c, template := in.established(natPort, ipvs.Masquerade), in.template()

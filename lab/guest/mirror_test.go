@@ -43,7 +43,7 @@ func differs(own, copied ipvs.Conn) string {
 	longer := copied.Remaining() - own.Remaining()
 	comparable := func(c ipvs.Conn) ipvs.Conn {
 		c.Flags &= ipvs.FlagBackupMask &^ ipvs.FlagNoOutput
-		c.Age, c.Marks = 0, c.Marks&ipvs.MarkBound
+		c.Age, c.Advert, c.Marks = 0, 0, c.Marks&ipvs.MarkBound
 		return c
 	}
 	a, b := fmt.Sprintf("%+v", comparable(own)), fmt.Sprintf("%+v", comparable(copied))

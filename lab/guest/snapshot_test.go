@@ -2,6 +2,7 @@ package guest
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,6 +98,9 @@ func TestSnapshotOfWhatIsOwned(t *testing.T) {
 	client := traffic.Client{Namespace: in.lab.Client}
 	before := open(t, client, netip.AddrPortFrom(topology.Virtual, natPort)) // nobody captures: older than any reader
 
+	if got := snapshot(t, in.Director, false); !slices.ContainsFunc(got, func(c ipvs.Conn) bool { return c.Client == before.Local() && c.Advert == 0 }) {
+		t.Errorf("of what nobody was told, that is not said: %v", got)
+	}
 	owned := snapshot(t, in.Director, true)
 	if len(owned) != 1 || owned[0].Client != before.Local() {
 		t.Fatalf("owned: %v, want %v alone", owned, before.Local())
@@ -104,6 +108,11 @@ func TestSnapshotOfWhatIsOwned(t *testing.T) {
 	got := in.mustKnow(t, owned[0].Key())
 	if got.Marks&ipvs.MarkKnown == 0 {
 		t.Error("it is not known from then on")
+	}
+	// What was told is its last packet; and a record that is to be sent does
+	// not say so.
+	if apart := (got.Advert - got.Age).Abs(); got.Advert == 0 || apart > 50*time.Millisecond || owned[0].Advert != 0 {
+		t.Errorf("its last packet was %v ago, and that which peers were told of %v ago; as it is told, %v", got.Age, got.Advert, owned[0].Advert)
 	}
 	reader := capture(t, in.Director)
 	before.Close()

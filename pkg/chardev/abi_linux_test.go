@@ -128,6 +128,7 @@ var abi = map[string]uint64{
 	"offsetof(struct ssyncp_conn, fwmark)":      offFwmark,
 	"offsetof(struct ssyncp_conn, timeout_ms)":  offTimeout,
 	"offsetof(struct ssyncp_conn, age_ms)":      offAge,
+	"offsetof(struct ssyncp_conn, told_ms)":     offTold,
 	"offsetof(struct ssyncp_conn, reserved)":    offReserved,
 	"offsetof(struct ssyncp_conn, caddr)":       offCAddr,
 	"offsetof(struct ssyncp_conn, vaddr)":       offVAddr,

@@ -117,7 +117,7 @@ func (b *Batch) NextPlain(c *ipvs.Plain) bool {
 		return false
 	}
 	flags := ipvs.Flags(binary.NativeEndian.Uint32(p[offFlags:]))
-	zeros := binary.NativeEndian.Uint64(p[offReserved:]) |
+	zeros := binary.NativeEndian.Uint64(p[offTold:]) | // and what is reserved
 		binary.NativeEndian.Uint64(p[offCAddr+8:]) | uint64(binary.NativeEndian.Uint32(p[offCAddr+4:])) |
 		binary.NativeEndian.Uint64(p[offVAddr+8:]) | uint64(binary.NativeEndian.Uint32(p[offVAddr+4:])) |
 		binary.NativeEndian.Uint64(p[offDAddr+8:]) | uint64(binary.NativeEndian.Uint32(p[offDAddr+4:]))
@@ -173,7 +173,7 @@ func (b *Batch) nextEvent() bool {
 
 // decodeConn decodes the fixed part.
 func decodeConn(p *[connSize]byte, c *ipvs.Conn) error {
-	if binary.NativeEndian.Uint64(p[offReserved:]) != 0 {
+	if binary.NativeEndian.Uint32(p[offReserved:]) != 0 {
 		return errReserved
 	}
 	client, err := addrOf(p[offFamily], (*[16]byte)(p[offCAddr:]))
@@ -198,6 +198,7 @@ func decodeConn(p *[connSize]byte, c *ipvs.Conn) error {
 	c.Fwmark = binary.NativeEndian.Uint32(p[offFwmark:])
 	c.Timeout = time.Duration(binary.NativeEndian.Uint32(p[offTimeout:])) * time.Millisecond
 	c.Age = time.Duration(binary.NativeEndian.Uint32(p[offAge:])) * time.Millisecond
+	c.Advert = time.Duration(binary.NativeEndian.Uint32(p[offTold:])) * time.Millisecond
 	return nil
 }
 

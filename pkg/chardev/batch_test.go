@@ -42,7 +42,7 @@ func TestRefusesAMalformedRecordAndKeepsThoseBefore(t *testing.T) {
 		{"engine option without room", set(plain, 3, 0x02)},
 		{"family 0", set(plain, 4, 0)},
 		{"real server of family 1", set(plain, 5, 1)},
-		{"reserved", set(plain, 32, 1)},
+		{"reserved", set(plain, 36, 1)},
 		{"reserved, last byte", set(plain, 39, 1)},
 		{"IPv4 client followed by something", set(plain, 40+4, 1)},
 		{"IPv4 virtual followed by something", set(plain, 56+15, 1)},

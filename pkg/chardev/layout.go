@@ -58,7 +58,8 @@ const (
 	offFwmark     = 20
 	offTimeout    = 24
 	offAge        = 28
-	offReserved   = 32
+	offTold       = 32
+	offReserved   = 36
 	offCAddr      = 40
 	offVAddr      = 56
 	offDAddr      = 72

@@ -13,7 +13,7 @@ import (
 // AppendRecord appends a connection record for [Device.Write]. Reserved fields
 // and padding are zero. Timeout and Age become milliseconds: Age rounded down,
 // Timeout up, so that what is known does not become 0, which means unknown;
-// both are limited to what 32 bits hold, about 49 days, and not below 0. The
+// these and Advert, which the module ignores, are limited to what 32 bits hold, about 49 days, and not below 0. The
 // error is [ErrFamily] or [ErrPE]; dst is then as it was.
 func AppendRecord(dst []byte, c *ipvs.Conn) ([]byte, error) {
 	client, virtual, dest := c.Client.Addr(), c.Virtual.Addr(), c.Dest.Addr()
@@ -55,7 +55,8 @@ func AppendRecord(dst []byte, c *ipvs.Conn) ([]byte, error) {
 	binary.NativeEndian.PutUint32(p[offFwmark:], c.Fwmark)
 	binary.NativeEndian.PutUint32(p[offTimeout:], milliseconds(c.Timeout, time.Millisecond-1))
 	binary.NativeEndian.PutUint32(p[offAge:], milliseconds(c.Age, 0))
-	binary.NativeEndian.PutUint64(p[offReserved:], 0)
+	binary.NativeEndian.PutUint32(p[offTold:], milliseconds(c.Advert, 0))
+	binary.NativeEndian.PutUint32(p[offReserved:], 0)
 	putAddr((*[16]byte)(p[offCAddr:]), client)
 	putAddr((*[16]byte)(p[offVAddr:]), virtual)
 	putAddr((*[16]byte)(p[offDAddr:]), dest)

@@ -97,7 +97,7 @@ func host32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 func TestRecordIsLaidOutAsTheHeaderSays(t *testing.T) {
 	c := adjusted()
-	c.Fwmark = 0x01020304
+	c.Fwmark, c.Advert = 0x01020304, 1500*time.Millisecond
 	want := bytes.Join([][]byte{
 		host16(112), {1, 0x01}, // head: length, connection, sequence option
 		{2, 2, 6, 0x05}, // AF_INET, AF_INET, TCP, local and bound
@@ -108,7 +108,7 @@ func TestRecordIsLaidOutAsTheHeaderSays(t *testing.T) {
 		{0x1f, 0x90},    // dport
 		host32(0x01020304),
 		host32(900_000), host32(3_000), // timeout, age
-		make([]byte, 8),                  // reserved
+		host32(1_500), make([]byte, 4), // told, reserved
 		{192, 0, 2, 1}, make([]byte, 12), // caddr
 		{198, 51, 100, 1}, make([]byte, 12), // vaddr
 		{10, 0, 0, 1}, make([]byte, 12), // daddr

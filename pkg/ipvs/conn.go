@@ -44,6 +44,10 @@ type Conn struct {
 
 	Timeout time.Duration // of the state; 0: unknown
 	Age     time.Duration // since the owner last saw a packet
+	// Advert is, of a connection that a director owns, the time since the
+	// packet that peers were told of last; of a copy, since a peer told of it;
+	// 0 where that is not known. It is local, and not sent with connections.
+	Advert time.Duration
 
 	In, Out Sequence
 

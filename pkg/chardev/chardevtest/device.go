@@ -91,7 +91,11 @@ func (m *Module) snapshot(o chardev.AttachOptions) []ipvs.Conn {
 			delete(m.due, key)
 			c.Marks |= ipvs.MarkKnown
 		}
-		list = append(list, c.Clone())
+		shown := c.Clone()
+		if o.Owned {
+			shown.Advert = 0
+		}
+		list = append(list, shown)
 	}
 	return list
 }

@@ -364,7 +364,7 @@ func TestAMalformedRecordEndsTheBatch(t *testing.T) {
 	var m chardevtest.Module
 	d := attach(t, &m, chardev.AttachOptions{Mode: chardev.ModeInject})
 	p := records(t, conns(3)...)
-	p[2*chardev.MinRecordSize+32] = 1 // reserved
+	p[2*chardev.MinRecordSize+36] = 1 // reserved
 	n, err := d.Write(p)
 	if n != 2*chardev.MinRecordSize || !errors.Is(err, chardev.ErrMalformed) {
 		t.Errorf("got %d, %v, want %d, %v", n, err, 2*chardev.MinRecordSize, chardev.ErrMalformed)

@@ -206,7 +206,9 @@ func (m *Module) dequeue() (ipvs.Conn, bool) {
 	if len(m.queue) == 0 {
 		return ipvs.Conn{}, false
 	}
-	return m.news[m.queue[0]], true
+	c := m.news[m.queue[0]]
+	c.Advert = 0 // only a snapshot of everything has it
+	return c, true
 }
 
 func (m *Module) drop() {
@@ -255,7 +257,7 @@ func (m *Module) apply(c *ipvs.Conn) (chardev.Reason, bool) {
 	m.written = append(m.written, c.Clone())
 	held := c.Clone()
 	held.Flags |= ipvs.FlagSync
-	held.Marks = 0 // marks are ignored in a write
+	held.Marks, held.Advert = 0, 0 // ignored in a write
 	if m.put(&held) {
 		m.counters[chardev.CounterCreated]++
 	} else {
