@@ -23,16 +23,20 @@ func established(remaining int64) ipvs.Shown {
 
 func (d *director) Explain(context.Context, *block.Selector) (*inspect.Explanation, error) {
 	e := &inspect.Explanation{
-		Here: inspect.Place{Peer: d.Self, Connections: []inspect.Held{{Shown: established(899_000), Owned: true, Told: true, Bound: true, Owners: []string{"lb1"}}}},
+		Here: inspect.Place{Peer: d.Self, Connections: []inspect.Held{
+			{Shown: established(899_000), Owned: true, Told: true, Bound: true, Owners: []string{"lb1"}},
+			{Shown: established(898_000), Owned: true, Told: true, LastAdvertMS: new(int64), Owners: []string{"lb1"}},
+		}},
 	}
 	for i := range d.Peers {
 		p := inspect.Place{Peer: d.Peers[i].Peer, Found: inspect.Found{Silent: i == 2}}
 		if i == 0 {
 			copied := established(700_000)
 			copied.Flags, copied.PEName, copied.PEData = []string{"SYNC"}, "sip", []byte("call\x00")
+			ago := int64(12_000)
 			copied.In, copied.Out = &ipvs.Sequence{Delta: 5}, &ipvs.Sequence{Delta: 1<<32 - 7}
 			p.Conntrack = &inspect.Entries{Entries: []inspect.HeldEntry{{Shown: tracked(), Owners: []string{"lb1"}}}}
-			p.Connections, p.More = []inspect.Held{{Shown: copied, Owners: []string{"lb1"}}}, true
+			p.Connections, p.More = []inspect.Held{{Shown: copied, LastAdvertMS: &ago, Owners: []string{"lb1"}}}, true
 		}
 		if i == 1 {
 			p.Conntrack = &inspect.Entries{Found: inspect.Found{Failed: true}}
@@ -109,8 +113,8 @@ func TestAskingAboutConnections(t *testing.T) {
 		{"explain", cluster, "explain 10.0.0.1:5555", 0, []string{
 			"here, lb1 (0000002a):\n  TCP connection  ESTABLISHED  10.0.0.1:5555 > 192.0.2.80:80 > 10.0.2.21:80  Masq\n    bound to a real server\n" +
 				"    expires in 14m59s of 15m0s\n    its own: the last packet was 1.0s ago; peers were told of it\n",
-			"peer lb2 (0000002b):\n", "    flags SYNC, sequence numbers moved by 5 in and -7 out, persistence engine \"sip\" with \"call\\x00\", not bound to a real server\n",
-			"    a copy, of what lb1 owns: the advert that came last had a packet of 3m20s ago\n  and more: --virtual and --protocol say which\n",
+			"its own: the last packet was 2.0s ago; peers were told of that of 0.0s ago\n", "peer lb2 (0000002b):\n", "    flags SYNC, sequence numbers moved by 5 in and -7 out, persistence engine \"sip\" with \"call\\x00\", not bound to a real server\n",
+			"    a copy, of what lb1 owns: the advert that came 12s ago had a packet of 3m20s ago\n  and more: --virtual and --protocol say which\n",
 			"peer lb3 (0000002c):\n  has no such connection\n  cannot answer of conntrack entries: it does not carry such",
 			"  TCP conntrack entry  ESTABLISHED  10.0.0.1:5555 > 192.0.2.80:80, reply 10.0.2.21:80 > 10.0.0.1:5555\n" +
 				"    status SEEN_REPLY,ASSURED, mark 3, zones 5 and 5, helper \"ftp\", labels 01ff\n    expires in 119h59m59s of 120h0m0s\n" +
@@ -160,7 +164,7 @@ func TestConnectionsForPrograms(t *testing.T) {
 		}
 	}
 	var e admin.Explanation
-	if read(0, &e, "explain", "10.0.0.1:5555"); len(e.Here.Connections) != 1 || !e.Here.Connections[0].Owned || !e.Peers[2].Silent {
+	if read(0, &e, "explain", "10.0.0.1:5555"); len(e.Here.Connections) != 2 || !e.Here.Connections[0].Owned || !e.Peers[2].Silent || e.Here.Connections[0].LastAdvertMS != nil || *e.Peers[0].Connections[0].LastAdvertMS != 12_000 {
 		t.Errorf("%+v", e)
 	}
 	var d admin.Difference

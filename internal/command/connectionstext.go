@@ -86,12 +86,14 @@ func writeHeld(out *bytes.Buffer, c *inspect.Held) {
 	fmt.Fprintf(out, "    expires in %s of %s\n", milliseconds(c.RemainingMS), milliseconds(c.TimeoutMS))
 	last := milliseconds(c.AgeMS)
 	switch {
+	case c.Owned && c.Told && c.LastAdvertMS != nil:
+		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers were told of that of %s ago\n", last, milliseconds(*c.LastAdvertMS))
 	case c.Owned && c.Told:
 		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers were told of it\n", last)
 	case c.Owned:
 		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers have not been told of it yet\n", last)
 	default:
-		fmt.Fprintf(out, "    %s: the advert that came last had a packet of %s ago\n", copyOf(c.Owners), last)
+		writeCopy(out, c.Owners, c.LastAdvertMS, last)
 	}
 }
 
@@ -120,7 +122,7 @@ func writeHeldEntry(out *bytes.Buffer, e *inspect.HeldEntry) {
 	case e.Owned:
 		fmt.Fprintf(out, "    its own: the last packet was %s ago; peers do not hear of it, by its state or the filter there\n", last)
 	default:
-		fmt.Fprintf(out, "    %s: the advert that came last had a packet of %s ago\n", copyOf(e.Owners), last)
+		writeCopy(out, e.Owners, e.LastAdvertMS, last)
 	}
 }
 
@@ -133,11 +135,16 @@ func entry(e *conntrack.Shown) string {
 	return fmt.Sprintf("%s%s > %s, reply %s > %s", state, e.Original.Source, e.Original.Destination, e.Reply.Source, e.Reply.Destination)
 }
 
-func copyOf(owners []string) string {
+// writeCopy says whose copy it is, and when it was heard of last.
+func writeCopy(out *bytes.Buffer, owners []string, advert *int64, last string) {
+	owner, came := "nobody who answered", "came last"
 	if len(owners) > 0 {
-		return "a copy, of what " + strings.Join(owners, " and ") + " owns"
+		owner = strings.Join(owners, " and ")
 	}
-	return "a copy, of what nobody who answered owns"
+	if advert != nil {
+		came = "came " + milliseconds(*advert) + " ago"
+	}
+	fmt.Fprintf(out, "    a copy, of what %s owns: the advert that %s had a packet of %s ago\n", owner, came, last)
 }
 
 func milliseconds(n int64) string { return ago(float64(n) / 1000) }

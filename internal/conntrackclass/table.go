@@ -134,6 +134,7 @@ func (t *Table) Find(ctx context.Context, selector []byte, room int) (f peering.
 			continue // it cannot be told, as it is not in an ADVERT
 		}
 		f.Marks = append(f.Marks, found[i].marks())
+		f.Adverts = append(f.Adverts, found[i].Advert)
 	}
 	if len(f.Marks) > 0 {
 		f.Objects = e.Finish()
@@ -170,6 +171,9 @@ func Answered(a *block.Answer) ([]Held, error) {
 	}
 	for i, m := range a.Marks {
 		list[i].Owned, list[i].Told = m&block.MarkOwned != 0, m&block.MarkTold != 0
+		if len(a.Adverts) == len(list) {
+			list[i].Advert = a.Adverts[i]
+		}
 	}
 	return list, nil
 }

@@ -56,6 +56,7 @@ func (tab table) find(t testing.TB, s block.Selector, room int) ([]conntrackclas
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.Adverts = f.Adverts
 	list, err := conntrackclass.Answered(&a)
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +99,9 @@ func TestEntriesAreFoundByTheirSource(t *testing.T) {
 			t.Errorf("%s: its owner has %+v", k.name, own)
 		}
 		copies, _ := b.table(t, conntrackclass.Filter{}).find(t, s, room)
+		if own[0].Advert >= 0 || copies[0].Advert < 0 || copies[0].Advert > 10*time.Second {
+			t.Errorf("%s: told last %v ago, of the copy %v", k.name, own[0].Advert, copies[0].Advert)
+		}
 		if len(copies) != 1 || copies[0].Owned || copies[0].Key() != k.entry.Key() || (copies[0].Remaining()-own[0].Remaining()).Abs() > 2*time.Second {
 			t.Errorf("%s: the copy is %+v", k.name, copies)
 		}

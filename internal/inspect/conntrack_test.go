@@ -75,7 +75,7 @@ func as(h conntrackclass.Held, change func(*conntrackclass.Held)) conntrackclass
 
 // mirrored is the copy that a peer has: its kernel says so of translations.
 func mirrored(h conntrackclass.Held) conntrackclass.Held {
-	h.Owned, h.Status = false, h.Status|0x180
+	h.Owned, h.Status, h.Advert = false, h.Status|0x180, 40*time.Second
 	return h
 }
 
@@ -113,6 +113,9 @@ func answered(t testing.TB, list []conntrackclass.Held) *block.Answer {
 	got, err := block.Block{Type: block.TypeAnswer, Payload: p[block.HeadSize:]}.Answer()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, h := range list {
+		got.Adverts = append(got.Adverts, h.Advert)
 	}
 	return &got
 }
@@ -275,6 +278,9 @@ func TestAConnectionIsExplainedInBothClasses(t *testing.T) {
 	if here == nil || len(here.Entries) != 1 || here.Entries[0].Owned || !slices.Equal(here.Entries[0].Owners, []string{"lb2"}) ||
 		here.Entries[0].Original.Source != c.Client.String() || here.Entries[0].Reply.Source != c.Dest.String() {
 		t.Errorf("conntrack here: %+v", here)
+	}
+	if ago := here.Entries[0].LastAdvertMS; ago == nil || *ago != 40_000 || e.Peers[0].Conntrack.Entries[0].LastAdvertMS != nil {
+		t.Errorf("told last: %+v, %+v", here.Entries, e.Peers[0].Conntrack.Entries)
 	}
 	if there := e.Peers[0].Conntrack; there.Silent || there.Failed || len(there.Entries) != 1 || !there.Entries[0].Owned || !there.Entries[0].Told {
 		t.Errorf("at its owner: %+v", there)

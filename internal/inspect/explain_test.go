@@ -15,9 +15,9 @@ import (
 func selector(c ipvs.Conn) *block.Selector { return &block.Selector{Client: c.Client} }
 
 func TestAConnectionIsExplained(t *testing.T) {
-	c := conn(5)
+	c := with(conn(5), func(c *ipvs.Conn) { c.Advert = 70 * time.Second })
 	d := &directors{tables: map[block.Peer][]ipvs.Conn{
-		id(2): {copied(conn(4)), copied(c)},
+		id(2): {copied(conn(4)), with(copied(c), func(c *ipvs.Conn) { c.Advert = time.Minute })},
 		id(3): {copied(conn(4))},
 		id(4): {copied(c)},
 		id(5): {copied(c)},
@@ -39,6 +39,12 @@ func TestAConnectionIsExplained(t *testing.T) {
 	if p := e.Peers[0]; p.Silent || p.Failed || len(p.Connections) != 1 || p.Connections[0].Owned || !slices.Equal(p.Connections[0].Owners, []string{"lb1"}) {
 		t.Errorf("a copy: %+v", p)
 	}
+	if here.LastAdvertMS == nil || *here.LastAdvertMS != 70_000 {
+		t.Errorf("told last: %+v", here)
+	}
+	if there := e.Peers[0].Connections[0]; there.LastAdvertMS == nil || *there.LastAdvertMS != 60_000 {
+		t.Errorf("heard of last: %+v", there)
+	}
 	if p := e.Peers[1]; p.Silent || p.Failed || len(p.Connections) != 0 {
 		t.Errorf("one that has none: %+v", p)
 	}
@@ -51,7 +57,7 @@ func TestAConnectionIsExplained(t *testing.T) {
 }
 
 func TestACopyHereIsOfWhatAPeerOwns(t *testing.T) {
-	c := conn(5)
+	c := conn(5) // of which nobody knows when it was told
 	i, m := world(t, &directors{tables: map[block.Peer][]ipvs.Conn{id(2): {c}}}, ipvsclass.Filter{})
 	m.SetTable(copied(c))
 	e, err := i.Explain(t.Context(), selector(c))
@@ -61,7 +67,7 @@ func TestACopyHereIsOfWhatAPeerOwns(t *testing.T) {
 	if here := e.Here.Connections[0]; here.Owned || !slices.Equal(here.Owners, []string{"lb2"}) {
 		t.Errorf("%+v", here)
 	}
-	if there := e.Peers[0].Connections[0]; !there.Owned {
+	if there := e.Peers[0].Connections[0]; !there.Owned || there.LastAdvertMS != nil {
 		t.Errorf("%+v", there)
 	}
 }

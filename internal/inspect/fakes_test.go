@@ -143,6 +143,7 @@ func (d asker) Ask(ctx context.Context, class block.Class, selector []byte, take
 		if err != nil {
 			return nil, err
 		}
+		a.Adverts = found.Adverts
 		take(p, &a)
 	}
 	return silent, nil

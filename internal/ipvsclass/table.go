@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
@@ -104,6 +105,7 @@ func (t *Table) Find(ctx context.Context, selector []byte, room int) (f peering.
 			continue // it cannot be told, as it is not in an ADVERT
 		}
 		f.Marks = append(f.Marks, marksOf(&found[i]))
+		f.Adverts = append(f.Adverts, advertOf(&found[i]))
 	}
 	if len(f.Marks) > 0 {
 		f.Objects = e.Finish()
@@ -124,11 +126,20 @@ func marksOf(c *ipvs.Conn) (m block.Marks) {
 	return m
 }
 
+// advertOf returns how long ago it was told of last, as block.Answer has it.
+func advertOf(c *ipvs.Conn) time.Duration {
+	if c.Advert == 0 {
+		return -1
+	}
+	return c.Advert
+}
+
 // ErrObjects says that an answer has connections that this version does not
 // understand.
 var ErrObjects = errors.New("ipvsclass: the answer has connections that this version does not understand: is the peer newer?")
 
-// Answered returns the connections of an answer, with their marks.
+// Answered returns the connections of an answer, with their marks, and when they
+// were told of last.
 func Answered(a *block.Answer) ([]ipvs.Conn, error) {
 	var d entry.Decoder
 	if err := d.Reset(a.Objects); err != nil {
@@ -145,6 +156,9 @@ func Answered(a *block.Answer) ([]ipvs.Conn, error) {
 	for i := range list {
 		m := a.Marks[i]
 		list[i].Marks = 0
+		if len(a.Adverts) == len(list) {
+			list[i].Advert = max(a.Adverts[i], 0)
+		}
 		if m&block.MarkOwned != 0 {
 			list[i].Marks |= ipvs.MarkLocal
 		}
