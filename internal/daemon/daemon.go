@@ -41,14 +41,19 @@ type daemon struct {
 	speaker speaker
 	admin   *admin.Server // nil: there is no socket
 	roles   *vrrp.Follower
-	vrrp    vrrp.Counters
-	report  *report
-	manager *manager
+	// untracked is told at the end of the track file whether it said 1; nil:
+	// there is none.
+	untracked chan bool
+	vrrp      vrrp.Counters
+	report    *report
+	manager   *manager
 }
 
-// Run runs until ctx is done, which is a clean stop. It fails where it cannot
-// start.
-func Run(ctx context.Context, o Options) error {
+// Run runs until leaving is done, which is a clean stop, and a master's addresses
+// are another director's. It fails where it cannot start.
+func Run(leaving context.Context, o Options) error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(leaving))
+	defer stop()
 	cfg, err := o.Load()
 	if err != nil {
 		return err
@@ -67,7 +72,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	following, stopFollowing := context.WithCancel(ctx)
 	defer stopFollowing()
-	followed, err := d.follow(following, cfg.VRRP)
+	followed, err := d.follow(following, leaving, cfg.VRRP)
 	if err != nil {
 		return err
 	}
@@ -90,7 +95,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 
 	d.manager = newManager(d.speaker, d.log)
-	defer serve(ctx, d.manager.run)()
+	defer serve(leaving, d.manager.run)()
+	defer serve(ctx, func(ctx context.Context) { d.leave(ctx, leaving, stop) })()
 
 	ended := make(chan error, 1)
 	go func() { ended <- d.speaker.run(ctx) }()

@@ -264,6 +264,45 @@ func TestDaemonThatIsKilledGivesPriorityAway(t *testing.T) {
 	lb2.neverFaulty()
 }
 
+// What begins on a master that stops is told to the backup for as long as it comes
+// to the master.
+func TestMasterThatStopsTellsUntilItIsMasterNoMore(t *testing.T) {
+	t.Parallel() // keepalived takes its time
+	const some = 10
+	lb1, lb2 := hosts(t)
+	for _, h := range []*host{lb1, lb2} {
+		h.startDaemon()
+		h.startKeepalived()
+	}
+	for _, h := range []*host{lb1, lb2} {
+		trackFile(t, h.trackFile(), "1\n")
+	}
+	lb1.becomes("MASTER")
+	lb1.daemon.logs("instance=VI_1 role=master")
+	lb2.becomes("BACKUP")
+
+	lb1.daemon.signal(syscall.SIGTERM)
+	trackFile(t, lb1.trackFile(), "")
+	lb1.daemon.logs("until this director is master no more")
+	lb1.daemon.ask(request{Queue: some})
+	lb2.daemon.holds(clients(0, some))
+	if state := lb2.state(); state != "BACKUP" {
+		t.Fatalf("lb2 is %s already: nothing was tested", state)
+	}
+	lb2.becomes("MASTER")
+	select {
+	case err := <-lb1.daemon.ended:
+		if err != nil {
+			t.Errorf("exit: %v", err)
+		}
+	case <-time.After(adverts):
+		t.Error("it is master no more, and does not stop")
+	}
+	if log := lb1.daemon.log.String(); !strings.Contains(log, "instance=VI_1 role=backup before=master") || strings.Contains(log, "is master still") {
+		t.Error("it stopped before that")
+	}
+}
+
 // A director is not synced with half a table, and is master all the same when
 // the one that gave it is gone.
 func TestMasterDiesWhileItGivesASnapshot(t *testing.T) {

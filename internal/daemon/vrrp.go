@@ -8,10 +8,10 @@ import (
 	"github.com/ssyncp/ssyncp/internal/vrrp"
 )
 
-// follow has the speaker follow VRRP, and VRRP follow the speaker, until ctx is
-// done; ended waits for the end of it. The track file is 0 before the speaker
-// runs.
-func (d *daemon) follow(ctx context.Context, cfg config.VRRP) (ended func(), err error) {
+// follow has the speaker follow VRRP until ctx is done, and VRRP follow the speaker
+// until leaving is done, or ctx; ended waits for the end of it. The track file is 0
+// before the speaker runs.
+func (d *daemon) follow(ctx, leaving context.Context, cfg config.VRRP) (ended func(), err error) {
 	director := d.speaker.director()
 	d.vrrp = vrrp.NewCounters()
 	d.roles = vrrp.NewFollower(director, d.vrrp, d.log)
@@ -22,7 +22,13 @@ func (d *daemon) follow(ctx context.Context, cfg config.VRRP) (ended func(), err
 		track, err = vrrp.OpenTrack(cfg.TrackFile, d.vrrp, d.log)
 		switch {
 		case err == nil:
-			runs = append(runs, func() { track.Watch(ctx, director) })
+			d.untracked = make(chan bool, 1)
+			tracking, untrack := context.WithCancel(ctx)
+			context.AfterFunc(leaving, untrack)
+			runs = append(runs, func() {
+				track.Watch(tracking, director)
+				d.untracked <- track.Said()
+			})
 		case cfg.TrackFileRequired():
 			return nil, err
 		default:
@@ -44,4 +50,18 @@ func (d *daemon) follow(ctx context.Context, cfg config.VRRP) (ended func(), err
 		all.Go(run)
 	}
 	return all.Wait, nil
+}
+
+// leave stops the daemon when leaving is done, but not before another director
+// has the addresses: the track file, which goes first, gives them away.
+func (d *daemon) leave(ctx, leaving context.Context, stop func()) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-leaving.Done():
+	}
+	defer stop()
+	if d.untracked != nil && <-d.untracked {
+		d.roles.HandOver(ctx)
+	}
 }

@@ -30,6 +30,7 @@ const (
 	ResyncFailed                  // the director did not answer
 	Unanswered                    // the director did not say how it is
 	TrackFailed                   // writing the track file
+	NotHandedOver                 // it was master still when it stopped
 	troublesOfAll
 )
 
@@ -37,7 +38,7 @@ var (
 	countNames   = [countsOfAll]string{"changes", "announcements", "resyncs", "resyncs_covered_by_joining", "fifo_lines", "fifo_other_lines"}
 	troubleNames = [troublesOfAll]string{
 		"fifo_unknown_lines", "fifo_long_lines", "fifo_partial_lines", "refused_roles", "fifo_failed", "announce_failed", "resync_failed",
-		"director_unanswered", "track_file_failed",
+		"director_unanswered", "track_file_failed", "not_handed_over",
 	}
 )
 

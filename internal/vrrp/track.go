@@ -190,6 +190,9 @@ func (t *Track) set(synced bool, because any) {
 	t.failing = true
 }
 
+// Said reports whether the file said 1 when it was removed.
+func (t *Track) Said() bool { return t.lock == nil && t.synced }
+
 // Close removes the file. Watch does it, too.
 func (t *Track) Close() {
 	if t.lock == nil {
