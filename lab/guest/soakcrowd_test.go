@@ -231,8 +231,10 @@ func (p *population) account(t *testing.T, u *unrest) {
 			t.Errorf("%v: %v", l.from.Format(time.TimeOnly), l)
 		case l.opened:
 			lost++
+			t.Logf("excused: %v: %v", l.from.Format(time.TimeOnly), l)
 		default:
 			unopened++
+			t.Logf("excused: %v: %v", l.from.Format(time.TimeOnly), l)
 		}
 	}
 	u.mu.Lock()
