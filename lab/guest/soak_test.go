@@ -187,8 +187,11 @@ func (s *soak) settle(t *testing.T, after string) {
 	because, said := "", time.Now()
 	for began := said; time.Since(began) < soakWithin; time.Sleep(soakPause) {
 		if because = s.unsettled(t); because == "" {
-			s.count(t)
-			return
+			err := s.count(t)
+			if err == nil {
+				return
+			}
+			because = err.Error()
 		}
 		if time.Since(said) > soakSlow {
 			said = time.Now()
