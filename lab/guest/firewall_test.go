@@ -163,21 +163,8 @@ func TestFirewallWithoutIPVS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newClusterOf(t, 2, 1, director.Config{Extra: test.extra})
-			for _, d := range c.Directors {
-				guard(t, d, statefulFirewall+fmt.Sprintf(`
-table ip translated {
-	chain prerouting {
-		type nat hook prerouting priority -100;
-		ip daddr %v tcp dport %d dnat to %v:%[2]d
-	}
-}
-`, topology.Virtual, port, c.Servers[0].Address))
-				if err := d.Sysctl("netfilter.nf_conntrack_tcp_loose", "0"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			serve(t, c.Topology, "tcp", port)
-			open, err := traffic.Client{Namespace: c.Client, Network: "tcp"}.OpenMany(streams, 0, netip.AddrPortFrom(topology.Virtual, port))
+			virtual := forward(t, c, port)
+			open, err := traffic.Client{Namespace: c.Client, Network: "tcp"}.OpenMany(streams, 0, virtual)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,6 +192,27 @@ table ip translated {
 	}
 }
 
+// forward has directors be firewalls that forward a port of the virtual address to
+// the first server, strict with what they have not seen from its beginning.
+func forward(t *testing.T, c *cluster, port uint16) (virtual netip.AddrPort) {
+	t.Helper()
+	for _, d := range c.Directors {
+		guard(t, d, statefulFirewall+fmt.Sprintf(`
+table ip translated {
+	chain prerouting {
+		type nat hook prerouting priority -100;
+		ip daddr %v tcp dport %d dnat to %v:%[2]d
+	}
+}
+`, topology.Virtual, port, c.Servers[0].Address))
+		if err := d.Sysctl("netfilter.nf_conntrack_tcp_loose", "0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve(t, c.Topology, "tcp", port)
+	return netip.AddrPortFrom(topology.Virtual, port)
+}
+
 // FTP through such a firewall: here it is the server that speaks first after
 // the failover, sequence numbers are edited, and a new transfer comes behind.
 func TestStatefulFirewallFTP(t *testing.T) {
@@ -227,26 +235,11 @@ func TestStatefulFirewallFTP(t *testing.T) {
 				d.Set(t, "conntrack", "1")
 			}
 			client := dialFTP(t, c.Client, c.AddService(t, director.Service{Method: director.NAT}, ftpPort))
-			transfer := func(size int, between func()) {
-				t.Helper()
-				openData := open(client, t, topology.Virtual)
-				client.say(t, fmt.Sprintf("RETR %d", size))
-				data, err := openData()
-				if err != nil {
-					t.Fatalf("data connection: %v", err)
-				}
-				defer data.Close()
-				client.expect(t, "150 here it comes")
-				readFile(t, data, 0, ftpChunk)
-				between()
-				readFile(t, data, ftpChunk, size)
-				client.expect(t, "226 Transfer complete")
-			}
-			transfer(size, func() {
+			client.retrieve(t, open, size, func() {
 				time.Sleep(twoPeriods)
 				c.failOver(t, 0, 1)
 			})
-			transfer(2*ftpChunk, func() {})
+			client.retrieve(t, open, 2*ftpChunk, func() {})
 			client.say(t, "QUIT")
 			client.expect(t, "221 bye")
 			for _, d := range c.Directors {

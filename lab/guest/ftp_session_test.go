@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ssyncp/ssyncp/lab/netns"
+	"github.com/ssyncp/ssyncp/lab/topology"
 )
 
 // As much of FTP (RFC 959) as it takes for ip_vs_ftp to see a session: PASV,
@@ -301,6 +302,24 @@ func (c *ftpClient) active(t testing.TB, _ netip.Addr) dataOpener {
 		listener.(*net.TCPListener).SetDeadline(time.Now().Add(crowdPatience))
 		return listener.Accept()
 	}
+}
+
+// retrieve has a file of a size sent over a data connection that is opened for it;
+// something happens in between.
+func (c *ftpClient) retrieve(t testing.TB, open func(*ftpClient, testing.TB, netip.Addr) dataOpener, size int, between func()) {
+	t.Helper()
+	openData := open(c, t, topology.Virtual)
+	c.say(t, fmt.Sprintf("RETR %d", size))
+	data, err := openData()
+	if err != nil {
+		t.Fatalf("data connection: %v", err)
+	}
+	defer data.Close()
+	c.expect(t, "150 here it comes")
+	readFile(t, data, 0, ftpChunk)
+	between()
+	readFile(t, data, ftpChunk, size)
+	c.expect(t, "226 Transfer complete")
 }
 
 // readFile reads a part of a file of which some was read already. It may take

@@ -12,8 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ssyncp/ssyncp/lab/director"
+	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/ctentry"
 	ipvsentry "github.com/ssyncp/ssyncp/pkg/wire/entry"
 	"github.com/ssyncp/ssyncp/pkg/wire/frame"
 )
@@ -21,8 +23,9 @@ import (
 // A wiretap hears what directors tell each other, on the sync link of one that
 // takes no part.
 type wiretap struct {
-	mu    sync.Mutex
-	heard []heard
+	mu      sync.Mutex
+	heard   []heard
+	entries []heardEntry
 }
 
 // heard is a connection in an advert.
@@ -30,6 +33,12 @@ type heard struct {
 	at   time.Time
 	from netip.Addr // the director's address on the sync link
 	conn ipvs.Conn
+}
+
+// heardEntry is a conntrack entry in an advert.
+type heardEntry struct {
+	from  netip.Addr
+	entry conntrack.Entry
 }
 
 var group = netip.MustParseAddr("224.0.0.81")
@@ -78,6 +87,7 @@ func (w *wiretap) listen(t testing.TB, conn net.PacketConn) {
 	}
 	message := make([]byte, frame.MaxSize)
 	var decoder ipvsentry.Decoder
+	var entries ctentry.Decoder
 	for {
 		n, from, err := conn.ReadFrom(message)
 		if err != nil {
@@ -90,7 +100,7 @@ func (w *wiretap) listen(t testing.TB, conn net.PacketConn) {
 			parsed, err = block.Parse(body)
 		}
 		if err == nil {
-			err = decoder.Reset(parsed.Blocks())
+			err = errors.Join(decoder.Reset(parsed.Blocks()), entries.Reset(parsed.Blocks()))
 		}
 		if err != nil {
 			t.Errorf("frame of %v: %v", from, err)
@@ -104,6 +114,9 @@ func (w *wiretap) listen(t testing.TB, conn net.PacketConn) {
 				break
 			}
 			w.heard = append(w.heard, h)
+		}
+		for h := (heardEntry{from: sender}); entries.Next(&h.entry); {
+			w.entries = append(w.entries, h)
 		}
 		w.mu.Unlock()
 	}

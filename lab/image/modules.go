@@ -28,7 +28,7 @@ var kernelModules = []string{
 	"ip_vs_lblcr", "ip_vs_dh", "ip_vs_sh", "ip_vs_mh", "ip_vs_sed", "ip_vs_nq", "ip_vs_twos",
 	"ip_vs_ftp", "ip_vs_pe_sip",
 	// netfilter
-	"nf_conntrack", "nf_conntrack_netlink", "nf_conntrack_ftp", "nf_nat", "nf_tables", "nft_ct", "nft_counter", "nft_nat", "nft_masq", "nft_chain_nat",
+	"nf_conntrack", "nf_conntrack_netlink", "nf_conntrack_ftp", "nf_nat", "nf_nat_ftp", "nft_objref", "nf_tables", "nft_ct", "nft_counter", "nft_nat", "nft_masq", "nft_chain_nat",
 	"nft_compat", "xt_mark", "xt_MARK", "iptable_mangle", "iptable_nat", "iptable_filter",
 	// traffic control
 	"sch_netem", "sch_tbf", "sch_ingress", "cls_u32", "cls_matchall", "act_mirred", "act_gact",
