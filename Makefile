@@ -171,7 +171,7 @@ bench-pipeline: ## Two whole daemons with a link between them: throughput, laten
 	go run ./lab/bench/pipeline -svg docs/benchmarks-pipeline.svg
 
 bench-kernel: ## Instructions per connection and per packet, in a guest
-	@lab/install-packages build guest
+	@lab/install-packages build guest compare
 	go run ./lab/bench -kernel $(KERNEL) -svg docs/benchmarks-$(KERNEL).svg
 
 install: build ## Module (DKMS), daemon, unit, udev rule, completions, configuration; KERNEL is the running one

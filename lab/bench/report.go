@@ -15,7 +15,7 @@ func report(w io.Writer, kernel build.Kernel, set figure.Set) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Linux %s (%s). Instructions: median (lowest to highest) of the repetitions.\n\n",
 		kernel.Release, kernel.Version)
-	for _, section := range []func(*strings.Builder, figure.Set) error{sending, told, receiving, snapshots, targets} {
+	for _, section := range []func(*strings.Builder, figure.Set) error{sending, told, firewalls, receiving, snapshots, targets} {
 		if err := section(&b, set); err != nil {
 			return err
 		}

@@ -16,6 +16,8 @@ var titles = map[figure.Contestant]string{
 	figure.MasterEvery: "the same, `0 1`",
 	figure.Read:        "ssyncp: hook and read",
 	figure.Daemon:      "ssyncp: ssyncpd, all in",
+	figure.Conntrackd:  "conntrackd, FT-FW",
+	figure.Entries:     "ssyncpd with `conntrack.enabled`",
 	figure.Bare:        "bare `ip_vs_conn_new()`",
 	figure.Backup:      "in-kernel backup",
 	figure.Write:       "ssyncp: write()",

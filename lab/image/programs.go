@@ -17,6 +17,10 @@ var programNames = []string{
 	"busybox", "ip", "tc", "ss", "bridge", "ipvsadm", "nft", "tcpdump", "strace", "keepalived", "kmod",
 }
 
+// What the daemon is compared with is in a guest where this machine has it:
+// lab/install-packages compare.
+var comparedNames = []string{"conntrackd"}
+
 // What kmod is called when it does the work of its parts.
 var kmodNames = []string{"modprobe", "insmod", "rmmod", "lsmod", "modinfo"}
 
@@ -35,6 +39,13 @@ func findPrograms(ctx context.Context) ([]program, error) {
 		}
 		found = append(found, p)
 	}
+	for _, name := range comparedNames {
+		if p, err := findProgram(ctx, name); err == nil {
+			found = append(found, p)
+		} else if !errors.Is(err, exec.ErrNotFound) {
+			return nil, err
+		}
+	}
 	return found, nil
 }
 
@@ -43,7 +54,7 @@ func findProgram(ctx context.Context, name string) (program, error) {
 	if err != nil {
 		// A user's PATH has no sbin.
 		if p, err = exec.LookPath("/usr/sbin/" + name); err != nil {
-			return program{}, fmt.Errorf("image: no %s on this machine: run lab/install-packages", name)
+			return program{}, fmt.Errorf("image: no %s on this machine: run lab/install-packages: %w", name, exec.ErrNotFound)
 		}
 	}
 	if p, err = filepath.EvalSymlinks(p); err != nil {

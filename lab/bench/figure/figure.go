@@ -23,6 +23,12 @@ const (
 	Daemon      Contestant = "daemon"       // ssyncpd, its encoding and send included
 )
 
+// Contestants of loads on a director that is a firewall, beside None.
+const (
+	Conntrackd Contestant = "conntrackd" // in FT-FW mode, its sending included
+	Entries    Contestant = "entries"    // ssyncpd with conntrack.enabled, its sending included
+)
+
 // Contestants of what a director receives. What they take is net of sending.
 const (
 	Bare   Contestant = "bare"   // ip_vs_conn_new() in a loop
@@ -46,6 +52,13 @@ const (
 	Mixed       = "mixed: a connection of any of these"
 )
 
+// The same connections through a director that is a firewall, without IPVS.
+const (
+	FirewallAtOnce = "through a firewall, at once"
+	FirewallShort  = "through a firewall, short"
+	FirewallLong   = "through a firewall, long"
+)
+
 // What a director receives, and what it reads of itself.
 const (
 	ReceiveNew    = "received: a new entry"
@@ -54,11 +67,12 @@ const (
 	SnapshotLarge = "snapshot of 1,000,000"
 )
 
-// Senders, Receivers and Snapshots are all loads of a kind, and Contestants
-// those of all Senders.
+// Senders, Firewalls, Receivers and Snapshots are all loads of a kind, and
+// Contestants those of all Senders.
 var (
 	Contestants = []Contestant{None, Master, MasterEvery, Read, Daemon}
 	Senders     = []string{Flood, PacketIn, PacketOut, WholeAtOnce, WholeShort, WholeLong, Datagrams, Mixed}
+	Firewalls   = []string{FirewallAtOnce, FirewallShort, FirewallLong}
 	Receivers   = []string{ReceiveNew, ReceiveKnown}
 	Snapshots   = []string{SnapshotSmall, SnapshotLarge}
 )

@@ -22,16 +22,29 @@ type contestant struct {
 	name   figure.Contestant
 	module bool // needs ssyncp.ko
 	start  func(*network) (stop func() error, err error)
-	only   func(load) bool // nil: it takes part under every load
+	only   func(load) bool // nil: it takes part under every load of IPVS
 }
 
+// takesPart reports whether it is measured under a load.
+func (c contestant) takesPart(l load) bool {
+	if c.only == nil {
+		return !l.firewall
+	}
+	return c.only(l)
+}
+
+func everyLoad(load) bool   { return true }
+func firewalls(l load) bool { return l.firewall }
+
 var contestants = []contestant{
-	{name: figure.None, start: startNothing},
+	{name: figure.None, start: startNothing, only: everyLoad},
 	{name: figure.Loaded, module: true, start: startNothing, only: func(l load) bool { return l.perPacket }},
 	{name: figure.Master, start: startMaster},
 	{name: figure.MasterEvery, start: startMasterEvery},
 	{name: figure.Read, module: true, start: startReader},
 	{name: figure.Daemon, module: true, start: startDaemon},
+	{name: figure.Conntrackd, start: startConntrackd, only: firewalls},
+	{name: figure.Entries, module: true, start: startEntries, only: firewalls},
 }
 
 func startNothing(*network) (func() error, error) { return func() error { return nil }, nil }
@@ -94,13 +107,15 @@ interface = "` + peers + `"
 `
 
 // startDaemon starts ssyncpd.
-func startDaemon(n *network) (func() error, error) {
+func startDaemon(n *network) (func() error, error) { return startDaemonWith(n, daemonConfig) }
+
+func startDaemonWith(n *network, config string) (func() error, error) {
 	directory, err := os.MkdirTemp("", "meter-")
 	if err != nil {
 		return nil, err
 	}
 	path := filepath.Join(directory, "ssyncpd.toml")
-	if err := os.WriteFile(path, []byte(daemonConfig), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 	command := exec.Command(image.Daemon, "--config", path)

@@ -53,6 +53,7 @@ type load struct {
 	repeat      int    // the steps, on each connection
 	established bool   // the connections are, before counting begins
 	perPacket   bool   // figures are for a packet, not for a connection
+	firewall    bool   // the director is one, and IPVS has no services
 }
 
 // loads are those whose name matches, all of them scaled.
@@ -75,6 +76,9 @@ func loads(scale float64, only *regexp.Regexp) []load {
 			name: figure.Mixed, connections: 30_000, batch: batchSize,
 			kinds: []kind{short, datagrams, short, flood, long}, repeat: 1,
 		},
+		{name: figure.FirewallAtOnce, connections: 30_000, batch: 1, kinds: []kind{{steps: whole}}, repeat: 1, firewall: true},
+		{name: figure.FirewallShort, connections: 30_000, batch: batchSize, kinds: []kind{short}, repeat: 1, firewall: true},
+		{name: figure.FirewallLong, connections: 30_000, batch: batchSize, kinds: []kind{long}, repeat: 1, firewall: true},
 	}
 	chosen = slices.DeleteFunc(chosen, func(l load) bool { return !only.MatchString(l.name) })
 	for i := range chosen {

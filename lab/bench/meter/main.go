@@ -74,7 +74,7 @@ func run(args []string) error {
 	for _, l := range loads(*scale, only) {
 		played = true
 		for _, c := range contestants {
-			if c.only != nil && !c.only(l) {
+			if !c.takesPart(l) {
 				continue
 			}
 			m, err := measure(l, c)

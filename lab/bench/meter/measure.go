@@ -26,6 +26,11 @@ const (
 // measure puts a director under a load.
 func measure(l load, c contestant) (m figure.Measurement, err error) {
 	err = onDirector(c.module, func(n *network) (err error) {
+		if l.firewall {
+			if err := n.becomeFirewall(); err != nil {
+				return err
+			}
+		}
 		stop, err := c.start(n)
 		if stop != nil {
 			defer func() { err = errors.Join(err, stop()) }()
@@ -120,7 +125,15 @@ func (n *network) count(l load, c contestant) (m figure.Measurement, err error) 
 		Records:      after.records - before.records,
 		Adverts:      after.adverts - before.adverts,
 		AdvertBytes:  after.bytes - before.bytes,
-	}, n.checkIPVS(warmUp + l.connections)
+	}, n.check(l)
+}
+
+// check fails where the director has not done all that it ought to.
+func (n *network) check(l load) error {
+	if l.firewall {
+		return n.checkFirewall(warmUp + l.connections)
+	}
+	return n.checkIPVS(warmUp + l.connections)
 }
 
 // news is what a contestant has told.

@@ -17,6 +17,9 @@ const (
 	peers = "sync"  // other directors
 )
 
+// syncAddress is the director's, on the link to others.
+const syncAddress = "192.168.81.1"
+
 // Hardware addresses of the director, and one that nobody has: what the
 // director forwards ends in the first check of the world's IPv4, so that
 // hardly anything but the director's own work is counted.
@@ -65,7 +68,7 @@ func newNetwork() (n *network, err error) {
 		"addr add 192.0.2.1/24 dev front",
 		"addr add 198.51.100.1/32 dev lo",
 		"addr add 203.0.113.1/24 dev back",
-		"addr add 192.168.81.1/24 dev sync",
+		"addr add " + syncAddress + "/24 dev sync",
 		"neigh add 192.0.2.2 lladdr " + nobody + " nud permanent dev front",
 		"neigh add 203.0.113.2 lladdr " + nobody + " nud permanent dev back",
 		"route add 10.0.0.0/8 via 192.0.2.2",
