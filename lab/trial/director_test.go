@@ -76,25 +76,36 @@ func (d director) synced(t *testing.T, peer string) {
 	})
 }
 
-// Clients and a real server, both behind the director, in namespaces of it; and
-// the service, which its peer has, too.
+// What director-a has beside itself: clients on the network of eth0 and two
+// addresses of real servers on that of eth2, in namespaces. They are there for
+// both directors, wherever the addresses of the service and of the gateway are.
 const (
-	service = `ipvsadm -A -t 192.0.2.80:80 -s rr
-ipvsadm -a -t 192.0.2.80:80 -r 10.0.2.21 -m
+	// addresses are those that keepalived moves.
+	addresses = `ip addr add 192.0.2.80/24 dev eth0
+ip addr add 10.0.2.1/24 dev eth2
 `
-	scene = `sysctl -q net.ipv4.ip_forward=1
-for end in client:10.0.1 server:10.0.2; do
-	name=${end%:*} net=${end#*:}
+	service = `ipvsadm -A -t 192.0.2.80:80 -s rr
+ipvsadm -a -t 192.0.2.80:80 -r 10.0.2.21:80 -m
+`
+	// The director is as near to the networks as the others are: a macvlan
+	// speaks to its siblings and to the outside, but not to the interface
+	// below.
+	scene = `for end in client:0:192.0.2.10/24 server:2:10.0.2.21/24; do
+	name=${end%%:*} rest=${end#*:}
+	number=${rest%%:*} address=${rest#*:}
+	ip link set eth$number down
+	ip link set eth$number name below$number
+	ip link set below$number up
+	ip link add link below$number name eth$number type macvlan mode bridge
 	ip netns add $name
-	ip link add $name type veth peer name eth0 netns $name
-	ip addr add $net.1/24 dev $name
-	ip link set $name up
+	ip link add link below$number name end$number type macvlan mode bridge
+	ip link set end$number netns $name name eth0
 	ip -n $name link set lo up
 	ip -n $name link set eth0 up
-	ip -n $name addr add $net.21/24 dev eth0
-	ip -n $name route add default via $net.1
+	ip -n $name addr add $address dev eth0
 done
-ip addr add 192.0.2.80/32 dev lo
+ip -n server addr add 10.0.2.22/24 dev eth0
+ip -n server route add default via 10.0.2.1
 cat >/root/serve.pl <<'END'
 use IO::Socket::INET; use IO::Select;
 my $listener = IO::Socket::INET->new(LocalPort => 80, Listen => 512, ReuseAddr => 1) or die $!;
@@ -120,6 +131,24 @@ for (1 .. $ARGV[0]) {
 print scalar(@open), " open\n";
 $| = 1; sleep 1 while 1;
 END
+cat >/root/talk.pl <<'END'
+use IO::Socket::INET; use IO::Select;
+$| = 1;
+my @open;
+for (1 .. $ARGV[0]) {
+	push @open, IO::Socket::INET->new(PeerAddr => "192.0.2.80:80", Timeout => 10) || die $!;
+}
+print scalar(@open), " open\n";
+for (my $round = 1; ; $round++) {
+	for my $one (@open) {
+		syswrite($one, "x") == 1 or die "a stream ended: $!\n";
+		IO::Select->new($one)->can_read(60) or die "a stream is silent\n";
+		sysread($one, my $text, 1) == 1 or die "a stream ended: $!\n";
+	}
+	print "round $round\n";
+	sleep 1;
+}
+END
 systemd-run --quiet --unit=server ip netns exec server perl /root/serve.pl
 `
 )
@@ -134,7 +163,12 @@ type crowd struct {
 // opens starts a crowd.
 func (d director) opens(t *testing.T, unit string, count int) crowd {
 	t.Helper()
-	d.shell(t, fmt.Sprintf("systemd-run --quiet --unit=%s --property=LimitNOFILE=4096 ip netns exec client perl /root/open.pl %d", unit, count))
+	return d.starts(t, "open.pl", unit, count)
+}
+
+func (d director) starts(t *testing.T, program, unit string, count int) crowd {
+	t.Helper()
+	d.shell(t, fmt.Sprintf("systemd-run --quiet --unit=%s --property=LimitNOFILE=4096 ip netns exec client perl /root/%s %d", unit, program, count))
 	return crowd{d, unit, count}
 }
 

@@ -25,7 +25,7 @@ func examined(t *testing.T, d director) {
 		{"chmod 700 /etc/ssyncp", "chmod 2750 /etc/ssyncp", "the directory /etc/ssyncp is closed to it"},
 		{"chgrp root /dev/ssyncp", "chgrp ssyncp /dev/ssyncp", "user ssyncp, who ssyncpd runs as, may not open /dev/ssyncp"},
 		// The unit lets through what the link had when it started.
-		{"ip addr del 203.0.113.1/24 dev eth1; ip addr add 198.51.100.1/24 dev eth1", "ip addr del 198.51.100.1/24 dev eth1; ip addr add 203.0.113.1/24 dev eth1",
+		{"ip addr del 203.0.113.2/24 dev eth1; ip addr add 198.51.100.1/24 dev eth1", "ip addr del 198.51.100.1/24 dev eth1; ip addr add 203.0.113.2/24 dev eth1",
 			"the unit drops packets of 198.51.100.1 without a word"},
 		{"systemctl stop ssyncpd", "systemctl start ssyncpd", "ssyncpd is enabled and does not run"},
 	} {

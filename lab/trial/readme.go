@@ -21,8 +21,15 @@ type Session struct {
 // A Setting is a line of the configuration file.
 type Setting struct{ Table, Line string }
 
-// errReadme says that README.md is not what it was.
-var errReadme = errors.New("README.md")
+// A Pair is what docs/first-pair.md tells of keepalived.
+type Pair struct {
+	Setup    []string  // on both
+	Settings []Setting // of the daemon's file, on both
+	Move     []string  // on the one with the higher priority: away from it, and back
+}
+
+// errDocument says that a document is not what it was.
+var errDocument = errors.New("README.md or docs/first-pair.md")
 
 // ReadSession finds the session in README.md: the indented commands under two
 // headings, before what is below those, and the first block of TOML.
@@ -41,10 +48,48 @@ func ReadSession(readme string) (Session, error) {
 	}
 	before, rest, ok := strings.Cut(configure, "```toml\n")
 	if !ok {
-		return Session{}, fmt.Errorf("%w: no configuration", errReadme)
+		return Session{}, fmt.Errorf("%w: no configuration", errDocument)
 	}
 	toml, after, _ := strings.Cut(rest, "```\n")
 	s.OnOne = commands(before)
+	s.Settings = settings(toml)
+	after, _, _ = strings.Cut(after, "\n### ")
+	both, one, _ := strings.Cut(after, "\nOn one of them:\n")
+	s.Start, s.Look = commands(both), commands(one)
+	for what, list := range map[string]int{"installs": len(s.Install), "makes a key": len(s.OnOne), "is set": len(s.Settings), "starts": len(s.Start), "is looked at": len(s.Look)} {
+		if list == 0 {
+			return Session{}, fmt.Errorf("%w: nothing %s", errDocument, what)
+		}
+	}
+	return s, nil
+}
+
+// ReadPair finds what is to be done for keepalived in docs/first-pair.md, with a
+// prompt that says where.
+func ReadPair(document string) (Pair, error) {
+	var p Pair
+	text, err := section(document, "## With keepalived\n")
+	if err != nil {
+		return Pair{}, err
+	}
+	for _, command := range commands(text) {
+		if both, is := strings.CutPrefix(command, "both# "); is {
+			p.Setup = append(p.Setup, both)
+		} else if one, is := strings.CutPrefix(command, "lb1# "); is {
+			p.Move = append(p.Move, one)
+		}
+	}
+	_, toml, _ := strings.Cut(text, "```toml\n")
+	toml, _, _ = strings.Cut(toml, "```\n")
+	p.Settings = settings(toml)
+	if len(p.Setup) == 0 || len(p.Settings) == 0 || len(p.Move) != 2 {
+		return Pair{}, fmt.Errorf("%w: of keepalived it has %+v", errDocument, p)
+	}
+	return p, nil
+}
+
+// settings are the lines of a configuration.
+func settings(toml string) (list []Setting) {
 	table := ""
 	for line := range strings.Lines(toml) {
 		line = strings.TrimSpace(comment.ReplaceAllString(line, ""))
@@ -52,18 +97,10 @@ func ReadSession(readme string) (Session, error) {
 		case strings.HasPrefix(line, "["):
 			table = line
 		case line != "":
-			s.Settings = append(s.Settings, Setting{table, line})
+			list = append(list, Setting{table, line})
 		}
 	}
-	after, _, _ = strings.Cut(after, "\n### ")
-	both, one, _ := strings.Cut(after, "\nOn one of them:\n")
-	s.Start, s.Look = commands(both), commands(one)
-	for what, list := range map[string]int{"installs": len(s.Install), "makes a key": len(s.OnOne), "is set": len(s.Settings), "starts": len(s.Start), "is looked at": len(s.Look)} {
-		if list == 0 {
-			return Session{}, fmt.Errorf("%w: nothing %s", errReadme, what)
-		}
-	}
-	return s, nil
+	return list
 }
 
 // Length is how many commands it takes on the two directors together. Editing a
@@ -75,7 +112,7 @@ func (s Session) Length() int {
 func section(readme, heading string) (string, error) {
 	_, text, ok := strings.Cut(readme, heading)
 	if !ok {
-		return "", fmt.Errorf("%w: no %q", errReadme, strings.TrimSpace(heading))
+		return "", fmt.Errorf("%w: no %q", errDocument, strings.TrimSpace(heading))
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
 	return text, nil
@@ -96,8 +133,8 @@ func commands(text string) []string {
 
 // Apply sets what a configuration file has already, as somebody with an editor
 // does.
-func (s Session) Apply(file string) (string, error) {
-	for _, set := range s.Settings {
+func Apply(settings []Setting, file string) (string, error) {
+	for _, set := range settings {
 		key, _, _ := strings.Cut(set.Line, "=")
 		lines := strings.Split(file, "\n")
 		table, done := "", false
@@ -110,7 +147,7 @@ func (s Session) Apply(file string) (string, error) {
 			}
 		}
 		if !done {
-			return "", fmt.Errorf("%w: the configuration file has no %s in %s", errReadme, key, set.Table)
+			return "", fmt.Errorf("%w: the configuration file has no %s in %s", errDocument, key, set.Table)
 		}
 		file = strings.Join(lines, "\n")
 	}

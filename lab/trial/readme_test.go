@@ -20,6 +20,30 @@ func readSession(t *testing.T) Session {
 	return s
 }
 
+func readPair(t *testing.T) Pair {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/first-pair.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ReadPair(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestFirstPairSetsWhatTheSampleHas(t *testing.T) {
+	sample, err := os.ReadFile("../../contrib/ssyncpd.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := Apply(readPair(t).Settings, string(sample))
+	if err != nil || !strings.Contains(file, "\nfifo = \"/run/ssyncp/vrrp.fifo\"\n") {
+		t.Errorf("%v\n%s", err, file)
+	}
+}
+
 func TestReadmeTakesFewerThanTenCommands(t *testing.T) {
 	s := readSession(t)
 	if s.Length() >= 10 {
@@ -37,12 +61,12 @@ func TestReadmeSetsWhatTheSampleHas(t *testing.T) {
 	}
 	s := readSession(t)
 	s.Settings = append(s.Settings, Setting{"[multicast]", `interface = "eth9"`})
-	file, err := s.Apply(string(sample))
+	file, err := Apply(s.Settings, string(sample))
 	if err != nil || !strings.Contains(file, "\n[multicast]\n") || !strings.Contains(file, "\ninterface = \"eth9\"\n") {
 		t.Errorf("%v\n%s", err, file)
 	}
 	s.Settings = append(s.Settings, Setting{"[log]", "interface = 1"})
-	if _, err := s.Apply(string(sample)); err == nil {
+	if _, err := Apply(s.Settings, string(sample)); err == nil {
 		t.Error("a setting that is nowhere was set")
 	}
 }

@@ -26,8 +26,8 @@ var (
 
 const prebuiltModule = "ssyncp.ko"
 
-// boot starts two directors with a link between them, eth1. They are given the
-// files.
+// boot starts two directors with a link between them, eth1; clients are on eth0,
+// real servers on eth2. They are given the files.
 func boot(t *testing.T, given map[string]string) (a, b director) {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "ssyncp-trial-")
@@ -46,7 +46,7 @@ func boot(t *testing.T, given map[string]string) (a, b director) {
 		t.Fatal(err)
 	}
 	var segments []string
-	for _, name := range []string{"front", "sync"} {
+	for _, name := range []string{"front", "sync", "back"} {
 		segment, err := lan.Listen(filepath.Join(directory, name))
 		if err != nil {
 			t.Fatal(err)
@@ -85,8 +85,14 @@ func boot(t *testing.T, given map[string]string) (a, b director) {
 func prepare(t *testing.T, a, b director) {
 	t.Helper()
 	for i, d := range []director{a, b} {
-		d.shell(t, fmt.Sprintf("ip link set eth1 up; ip addr add 203.0.113.%d/24 dev eth1; echo 203.0.113.2 director-b >>/etc/hosts", i+1))
-		d.shell(t, service)
+		if i == 0 {
+			d.shell(t, scene)
+		}
+		d.shell(t, "sysctl -q net.ipv4.ip_forward=1")
+		for dev, network := range []string{"192.0.2.%d/24", "203.0.113.%d/24", "10.0.2.%d/24"} {
+			d.shell(t, fmt.Sprintf("ip link set eth%d up; ip addr add "+network+" dev eth%[1]d", dev, i+2))
+		}
+		d.shell(t, "echo 203.0.113.3 director-b >>/etc/hosts")
 		d.shell(t, "cp -r "+debian.Given+"/. /root/")
 		if *prebuilt {
 			d.shell(t, "touch /etc/dkms/no-autoinstall; install -D -m 644 -t /lib/modules/$(uname -r)/updates/dkms /root/"+prebuiltModule+"; depmod")
@@ -96,8 +102,7 @@ func prepare(t *testing.T, a, b director) {
 	key := a.shell(t, "install -d -m 700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; cat /root/.ssh/id_ed25519.pub")
 	b.shell(t, "install -d -m 700 /root/.ssh; systemctl start ssh")
 	b.put(t, "/root/.ssh/authorized_keys", key+"\n")
-	a.shell(t, "ssh-keyscan -t ed25519 director-b >/root/.ssh/known_hosts")
-	a.shell(t, scene)
+	a.shell(t, "ssh-keyscan -T 60 -t ed25519 director-b >/root/.ssh/known_hosts")
 }
 
 // packages makes those of this tree, and such of a later version, which are in
@@ -172,7 +177,7 @@ func follow(t *testing.T, s Session, a, b director) {
 		on(a, command)
 	}
 	for _, d := range []director{a, b} {
-		file, err := s.Apply(d.shell(t, "cat /etc/ssyncp/ssyncpd.toml") + "\n")
+		file, err := Apply(s.Settings, d.shell(t, "cat /etc/ssyncp/ssyncpd.toml")+"\n")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,6 +204,12 @@ func TestNewUser(t *testing.T) {
 	a.synced(t, "director-b")
 	b.synced(t, "director-a")
 	t.Logf("%d commands to two directors that are synced", session.Length())
+	t.Run("keepalived", func(t *testing.T) { withKeepalived(t, readPair(t), a, b) })
+	// From here on the addresses stay.
+	a.shell(t, addresses)
+	for _, d := range []director{a, b} {
+		d.shell(t, service)
+	}
 	opened := 0
 
 	t.Run("the first connections are on the other director", func(t *testing.T) {
