@@ -7,6 +7,7 @@ const (
 	ringFrames       = 4096
 	defaultRingBytes = 4 << 20
 	resendInterval   = 100 * time.Millisecond // once in, however many ask
+	pageSize         = 4 << 10                // or more
 )
 
 // ring keeps the last bodies that were sent, in one piece of memory: each in
@@ -29,7 +30,15 @@ type kept struct {
 	wanted   bool
 }
 
-func newRing(size int) *ring { return &ring{buf: make([]byte, size), first: 1} }
+// newRing has the kernel give all of the memory at once: a director that has
+// room for it when it starts has it for good, and does not grow by it later.
+func newRing(size int) *ring {
+	r := &ring{buf: make([]byte, size), first: 1}
+	for at := 0; at < size; at += pageSize {
+		r.buf[at] = 0xff
+	}
+	return r
+}
 
 func (r *ring) slot(sequence uint64) *kept { return &r.slots[sequence%ringFrames] }
 

@@ -2,7 +2,10 @@ package peering
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -19,6 +22,28 @@ func (r *ring) has(sequence uint64) []byte {
 	}
 	s := r.slot(sequence)
 	return r.buf[s.at : s.at+s.size]
+}
+
+// What fills up in the course of hours would pass for a leak.
+func TestRingHasItsMemoryFromTheStart(t *testing.T) {
+	const size = 64 << 20
+	resident := func() (bytes int) {
+		text, err := os.ReadFile("/proc/self/statm") // pages, the second is what is resident
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all, pages int
+		if _, err := fmt.Sscan(string(text), &all, &pages); err != nil {
+			t.Fatal(err)
+		}
+		return pages * os.Getpagesize()
+	}
+	before := resident()
+	r := newRing(size)
+	if grown := resident() - before; grown < size*9/10 {
+		t.Errorf("%d bytes of %d are resident", grown, size)
+	}
+	runtime.KeepAlive(r)
 }
 
 func TestRingKeepsTheLastFrames(t *testing.T) {
