@@ -110,7 +110,7 @@ func TestTalkingToTheDaemon(t *testing.T) {
 		{"status of version 1", version1, "status", 0, []string{"running: version 1 of the protocol knows neither states nor peers\n", "Nothing was dropped"}, nil},
 		{"resync of all", cluster, "resync", 0, []string{"2 peers will be asked for what they own"}, nil},
 		{"resync of one", cluster, "resync lb2", 0, []string{"1 peer, lb2 (0000002b), will be asked for what it owns"}, nil},
-		{"resync of one that is lost", cluster, "resync 0x2d", 1, nil, []string{"ssyncpd: refused: there is nobody to ask", "\nssyncpd:   lb4 (0000002d) at 10.0.0.4: lost, heard 0.0 s ago\n"}},
+		{"resync of one that is lost", cluster, "resync 0x2d", 1, nil, []string{"ssyncpd: refused: there is nobody to ask", "\nssyncpd:   lb4 (0000002d) at 10.0.0.4: lost, heard 0."}},
 		{"resync of nobody", cluster, "resync lb9", 1, nil, []string{`no such peer as "lb9"`, "\nssyncpd:   lb2 (0000002b)", "\nssyncpd:   lb3 (0000002c)"}},
 		{"resync of version 1", version1, "resync", 1, nil, []string{"only version 2 has it"}},
 		{"status without a daemon", closed, "status", 1, nil, []string{"ssyncpd: admin socket " + closed + ": there is no such socket: is ssyncpd running?", "--admin-socket"}},
