@@ -96,6 +96,10 @@ deb-check: ## They are clean for lintian, and reproducible
 	@lab/install-packages build deb
 	lab/check-packages
 
+deb-upgrade: ## DKMS at installing, upgrading, removing, purging, installing again: in a directory with Debian
+	@lab/install-packages build deb trial
+	lab/upgrade-packages $(KERNEL)
+
 trial: ## A new user on Debian: packages, README, systemd, upgrades, purging
 	@lab/install-packages build guest deb trial
 	go test -count=1 -v -timeout=1h -run=TestNewUser ./lab/trial -kernel=$(KERNEL)
@@ -186,5 +190,5 @@ clean: ## Remove what was built; .cache/kernels stays
 
 .NOTPARALLEL:
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
-	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check trial clean \
+	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check deb-upgrade trial clean \
 	$(GUESTS) $(STRESSES)
