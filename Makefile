@@ -131,10 +131,10 @@ matrix-stress: $(MATRIX:%=stress-%) ## The same in each kernel of MATRIX
 # Directors that have to be alike whatever happens to them and to the network.
 CLUSTER_TESTS := TestLoss|TestPartition|TestLateLink|TestRebootedDirectorIsWhole|TestDonorDies|TestServiceDrift|TestFlushOnOneSide
 CLUSTER_TESTS := $(CLUSTER_TESTS)|TestAnyOfThreeActiveDirectorsMayDie|TestThreeDirectorsStartAtOnce|TestRollingUpgrade.*|TestKeyRotation
-CLUSTER_TESTS := $(CLUSTER_TESTS)|TestStatefulFirewall|TestFirewallWithoutIPVS
+CLUSTER_TESTS := $(CLUSTER_TESTS)|TestStatefulFirewall|TestFirewallWithoutIPVS|TestFirewallComparedWithConntrackd|TestFirewallsAndTheirLink
 
 lab-cluster: ## The guest tests of version 2 among directors, in full: 100,000 connections, every order
-	@lab/install-packages build guest matrix
+	@lab/install-packages build guest matrix compare
 	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='^($(CLUSTER_TESTS))$$' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -append=CLUSTER=full -kernel=$(KERNEL)' ./lab/guest
