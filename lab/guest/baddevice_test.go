@@ -29,7 +29,7 @@ func TestDeviceRefusesBrokenRecords(t *testing.T) {
 	}
 	const (
 		offsetLen, offsetKind, offsetOptions = 0, 2, 3
-		offsetReserved, offsetCaddr          = 32, 40
+		offsetReserved, offsetCaddr          = 36, 40
 	)
 	tests := map[string]func([]byte) []byte{
 		"one byte":              func(r []byte) []byte { return r[:1] },
