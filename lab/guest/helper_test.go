@@ -67,15 +67,17 @@ func TestFirewallFTP(t *testing.T) {
 			client.say(t, "NOOP")
 			client.expect(t, "200 "+server.Name)
 			client.retrieve(t, open, size, func() {
-				time.Sleep(twoPeriods)
 				for _, d := range c.Directors {
-					list := entriesTo(t, d, virtual)
-					if len(list) != 1 || list[0].Helper != "ftp" {
-						t.Errorf("%s has the control connection as %+v", d.Name, list)
-					} else if moved := list[0].Adjust[1].After != 0; moved != (name == "PASV") || moved != (list[0].Status&conntrack.SeqAdjusted != 0) {
-						t.Errorf("%s: sequence numbers of %s moved: %v: %+v", d.Name, name, moved, list[0])
-					}
+					eventually(t, soakTold, func() bool {
+						list := entriesTo(t, d, virtual)
+						if len(list) != 1 || list[0].Helper != "ftp" {
+							return false
+						}
+						moved := list[0].Adjust[1].After != 0
+						return moved == (name == "PASV") && moved == (list[0].Status&conntrack.SeqAdjusted != 0)
+					}, fmt.Sprintf("%s lacks the helper of the control connection, or what %s does to its sequence numbers", d.Name, name))
 				}
+				time.Sleep(twoPeriods)
 				c.failOver(t, 0, 1)
 			})
 			client.retrieve(t, open, 2*ftpChunk, func() {})
