@@ -65,7 +65,12 @@ func TestAConnectionWhoseHelperExpectsAnotherIsToldAgain(t *testing.T) {
 			t.Fatalf("expectation: %v", m.Errno)
 		}
 	}
+	began := time.Now()
 	told := entriesOf(t, a.told(t))
+	// It is an hour before its end, and not four days old.
+	if len(told) == 1 && told[0].Age > time.Since(began)+time.Second {
+		t.Errorf("told to be %v old", told[0].Age)
+	}
 	if len(told) != 1 || told[0].Key() != e.Key() || told[0].State != e.State || told[0].TCP != e.TCP || told[0].Helper != "ftp" {
 		t.Errorf("told %+v", told)
 	}

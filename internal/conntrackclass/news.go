@@ -61,10 +61,14 @@ func (o *Objects) News(out *cluster.Outbox) (r cluster.Reading, err error) {
 	now := time.Now()
 	for i := range n.changes {
 		if c := &n.changes[i]; o.worthTelling(c) {
-			if !c.asked {
-				// When in that time it happened is not known.
-				c.entry.Timeout, c.entry.Age = c.left, now.Sub(n.since)
+			// When in that time it happened is not known. What is left of
+			// the lifetime of one that was asked for may say that it was
+			// later, but not that it was before: it is known to a second.
+			age := now.Sub(n.since)
+			if c.asked {
+				age = min(age, c.entry.Age)
 			}
+			c.entry.Timeout, c.entry.Age = c.left, age
 			if c.gone {
 				c.entry.Timeout = 0
 			}

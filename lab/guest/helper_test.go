@@ -48,7 +48,7 @@ func TestFirewallFTP(t *testing.T) {
 		"PORT": (*ftpClient).active, "PASV": (*ftpClient).passive,
 	} {
 		t.Run(name, func(t *testing.T) {
-			loadModules(t, "nf_conntrack_ftp", "nf_nat_ftp", "nft_objref")
+			loadModules(t, "nf_conntrack_ftp", "nf_nat_ftp")
 			c := newClusterOf(t, 2, 1, director.Config{Extra: carryConntrack})
 			server := c.Servers[0]
 			// What edits packets must mend their checksums.
