@@ -116,29 +116,14 @@ func (t *Table) Find(ctx context.Context, selector []byte, room int) (f peering.
 	if err != nil {
 		return f, err
 	}
-	f.More = more
-	if len(found) == 0 {
-		return f, nil
-	}
 	var e ctentry.Encoder
-	if err := e.Reset(nil, room); err != nil {
+	f, err = cluster.FindingsOf(&e, room, len(found), func(i int) (block.Marks, time.Duration, error) {
+		return found[i].marks(), found[i].Advert, e.Append(&found[i].Entry)
+	}, ctentry.ErrFull)
+	if err != nil {
 		return f, fmt.Errorf("conntrackclass: an answer of %d bytes: %w", room, err)
 	}
-	for i := range found {
-		err := e.Append(&found[i].Entry)
-		if errors.Is(err, ctentry.ErrFull) {
-			f.More = true
-			break
-		}
-		if err != nil {
-			continue // it cannot be told, as it is not in an ADVERT
-		}
-		f.Marks = append(f.Marks, found[i].marks())
-		f.Adverts = append(f.Adverts, found[i].Advert)
-	}
-	if len(f.Marks) > 0 {
-		f.Objects = e.Finish()
-	}
+	f.More = f.More || more
 	return f, nil
 }
 

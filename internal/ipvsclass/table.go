@@ -87,29 +87,14 @@ func (t *Table) Find(ctx context.Context, selector []byte, room int) (f peering.
 	if err != nil {
 		return f, err
 	}
-	f.More = more
-	if len(found) == 0 {
-		return f, nil
-	}
 	var e entry.Encoder
-	if err := e.Reset(nil, room); err != nil {
+	f, err = cluster.FindingsOf(&e, room, len(found), func(i int) (block.Marks, time.Duration, error) {
+		return marksOf(&found[i]), advertOf(&found[i]), e.Append(&found[i])
+	}, entry.ErrFull)
+	if err != nil {
 		return f, fmt.Errorf("ipvsclass: an answer of %d bytes: %w", room, err)
 	}
-	for i := range found {
-		err := e.Append(&found[i])
-		if errors.Is(err, entry.ErrFull) {
-			f.More = true
-			break
-		}
-		if err != nil {
-			continue // it cannot be told, as it is not in an ADVERT
-		}
-		f.Marks = append(f.Marks, marksOf(&found[i]))
-		f.Adverts = append(f.Adverts, advertOf(&found[i]))
-	}
-	if len(f.Marks) > 0 {
-		f.Objects = e.Finish()
-	}
+	f.More = f.More || more
 	return f, nil
 }
 
