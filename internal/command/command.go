@@ -212,6 +212,7 @@ func usage(flags *pflag.FlagSet) string {
 
 // run is the daemon.
 func run(inv *invocation) error {
+	keepSmall()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second one ends it at once
