@@ -391,7 +391,7 @@ func TestALinkThatLosesLongFramesIsFound(t *testing.T) {
 		pass(time.Minute)
 		equal(t, a, b)
 		for _, h := range []*host{a, b} {
-			for _, want := range []string{"a link loses full-size frames", "link=0", "link=1"} {
+			for _, want := range []string{"a link loses full-size frames", "link=1", "link=2"} {
 				if !strings.Contains(h.log.String(), want) {
 					t.Errorf("%s did not say %q:\n%s", h.cfg.Name, want, h.log)
 				}

@@ -39,7 +39,7 @@ func (o *observer) Event(e peering.Event) {
 	d := o.director
 	var attrs []any
 	if e.Peer != (block.Peer{}) {
-		attrs = append(attrs, "peer", e.Peer, "name", e.Name, "address", e.Origin.Addr.Addr(), "link", e.Origin.Link)
+		attrs = append(attrs, "peer", e.Peer, "name", e.Name, "address", e.Origin.Addr.Addr(), "link", e.Origin.Link+1)
 	}
 	if e.Other != (block.Peer{}) {
 		attrs = append(attrs, "other", e.Other, "other_name", e.OtherName, "other_address", e.OtherOrigin.Addr.Addr())

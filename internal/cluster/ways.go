@@ -57,6 +57,9 @@ type way struct {
 	ended   chan struct{}      // closed by it
 }
 
+// number is how operators know it: by the order in the configuration, from 1.
+func (w *way) number() int { return w.index + 1 }
+
 // openWays opens the links. One is enough to begin with.
 func (d *Director) openWays(ctx, receiving context.Context) error {
 	began := time.Now()
@@ -124,7 +127,7 @@ func (d *Director) closeWay(w *way) {
 	w.link.Unblock()
 	<-w.ended
 	if err := w.link.Close(); err != nil {
-		d.log.Debug("closing a link", "link", w.index, "error", err)
+		d.log.Debug("closing a link", "link", w.number(), "error", err)
 	}
 	w.link = nil
 }
@@ -146,19 +149,19 @@ func (d *Director) tendWays(ctx context.Context, now time.Time) {
 			d.closeWay(w)
 			d.counters.Troubles.Add(LinkFailed, 1)
 			if w.retry.failed(now, err) {
-				d.log.Error("link failed, opening it again", "link", w.index, "error", err, "links_left", d.open())
+				d.log.Error("link failed, opening it again", "link", w.number(), "error", err, "links_left", d.open())
 			}
 			d.fit(now)
 		}
 		if w.link == nil && w.retry.due(now) {
 			if err := d.openWay(ctx, w, now); err != nil {
 				if w.retry.failed(now, err) {
-					d.log.Error("link cannot be opened, trying again", "link", w.index, "error", err)
+					d.log.Error("link cannot be opened, trying again", "link", w.number(), "error", err)
 				}
 				continue
 			}
 			d.counters.Counts.Add(Reopened, 1)
-			d.log.Info("link is open again", "link", w.index)
+			d.log.Info("link is open again", "link", w.number())
 		}
 	}
 }
@@ -180,9 +183,9 @@ func (d *Director) checkWays(now time.Time) {
 			d.linkFailed(w, err)
 			continue
 		case w.carrier && !carrier:
-			d.log.Warn("a link has no carrier: peers are not reached over it", "link", w.index)
+			d.log.Warn("a link has no carrier: peers are not reached over it", "link", w.number())
 		case !w.carrier && carrier:
-			d.log.Info("a link has a carrier again", "link", w.index)
+			d.log.Info("a link has a carrier again", "link", w.number())
 		}
 		w.carrier = carrier
 	}

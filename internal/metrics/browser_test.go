@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	_ "image/png"
@@ -9,9 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// browserCrashes is how often Chromium may, before it is the page's fault.
+const browserCrashes = 3
 
 // browser runs a headless Chromium on the page. Only loopback is asked.
 func browser(t *testing.T, url string, args ...string) string {
@@ -22,15 +27,24 @@ func browser(t *testing.T, url string, args ...string) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, append([]string{
+	flags := append([]string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--window-size=1100,900", "--user-data-dir=" + t.TempDir(),
-	}, append(args, url)...)...)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("chromium: %v", err)
+		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--window-size=1100,900",
+	}, append(args, url)...)
+	for range browserCrashes {
+		out, err := exec.CommandContext(ctx, path, append(flags, "--user-data-dir="+t.TempDir())...).Output()
+		var exit *exec.ExitError
+		switch {
+		case err == nil:
+			return string(out)
+		case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGSEGV:
+			t.Logf("chromium crashed, which it does now and then: %v", err)
+		default:
+			t.Fatalf("chromium: %v", err)
+		}
 	}
-	return string(out)
+	t.Fatalf("chromium crashed %d times", browserCrashes)
+	return ""
 }
 
 // The page as a browser has it: complete, with its own style, light and dark.

@@ -139,7 +139,7 @@ func countText(value any) string {
 	var b strings.Builder
 	for i, c := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteRune(' ') // narrow, and not broken
+			b.WriteRune('\u202f') // narrow, and not broken
 		}
 		b.WriteRune(c)
 	}

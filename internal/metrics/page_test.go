@@ -20,9 +20,9 @@ func TestPageShowsStatePeersAndTroubles(t *testing.T) {
 	}
 	for _, want := range []string{
 		`<h1 id="state">synced (alone)</h1>`, "lb1 (0000002a), sync ID 7, protocol version 2, takes a snapshot of lb2 (0000002b)",
-		`<td class="badge good">synced</td>`, `<td class="badge bad">lost</td>`, "<td>10.0.0.2</td>", "VRRP: VI_1 is master since 1m1s", "20 000", "VRRP: VI_1 is master since 1m1s", "9 / 6", "1: 0.5 s, 2: 1m1s",
+		`<td class="badge good">synced</td>`, `<td class="badge bad">lost</td>`, "<td>10.0.0.2</td>", "VRRP: VI_1 is master since 1m1s", "20 000", "VRRP: VI_1 is master since 1m1s", "9 / 6", "1: 0.5 s, 2: 1m1s",
 		"capturing,interposed", `<td>receive_dropped</td><td>ttl</td><td class="number">12</td>`, "fill_cport",
-		"<dt>Longest frame, bytes</dt><dd>1 372</dd>", `<dt>Link 2 takes no longer ones</dt><dd class="badge fair">1 372</dd>`,
+		"<dt>Longest frame, bytes</dt><dd>1 372</dd>", `<dt>Link 2 takes no longer ones</dt><dd class="badge fair">1 372</dd>`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q in:\n%s", want, body)
