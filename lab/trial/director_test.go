@@ -80,9 +80,11 @@ func (d director) synced(t *testing.T, peer string) {
 // addresses of real servers on that of eth2, in namespaces. They are there for
 // both directors, wherever the addresses of the service and of the gateway are.
 const (
-	// addresses are those that keepalived moves.
+	// addresses are those that keepalived moves. It tells the neighbours, too.
 	addresses = `ip addr add 192.0.2.80/24 dev eth0
 ip addr add 10.0.2.1/24 dev eth2
+ip -n client neigh flush all
+ip -n server neigh flush all
 `
 	service = `ipvsadm -A -t 192.0.2.80:80 -s rr
 ipvsadm -a -t 192.0.2.80:80 -r 10.0.2.21:80 -m

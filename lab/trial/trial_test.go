@@ -283,7 +283,7 @@ func underTraffic(t *testing.T, d director, unit string, do func()) int {
 	c.ready(t)
 	for _, counter := range []string{"lost_events", "dropped_drained", "dropped_full"} {
 		if out := d.shell(t, "ssyncpd stats"); !regexp.MustCompile(`(?m)^\s*` + counter + `\s+0$`).MatchString(out) {
-			t.Errorf("%s:\n%s", counter, out)
+			t.Errorf("%s:\n%s\n%s", counter, out, d.shell(t, "journalctl -q -o short-monotonic -n 40 -u ssyncpd -u "+unit))
 		}
 	}
 	return count
