@@ -37,6 +37,7 @@ type Config struct {
 type Device struct {
 	Path   string
 	Period time.Duration // between two reads
+	Linger time.Duration // how long the kernel keeps the queue for the next daemon
 }
 
 // Multicast is the link that directors share, and the pace on every link.
@@ -98,6 +99,7 @@ type Log struct {
 const (
 	PeriodMin = time.Millisecond
 	PeriodMax = 10 * time.Second
+	LingerMax = 5 * time.Minute
 	MaxPPSMax = 1000000
 	ttl       = 255
 
@@ -117,6 +119,7 @@ func (c Config) Reload(next Config) (running Config, restart []string) {
 	}
 	differs("sync_id", c.SyncID != next.SyncID)
 	differs("device.path", c.Device.Path != next.Device.Path)
+	differs("device.linger", c.Device.Linger != next.Device.Linger)
 	differs("multicast.interface", c.Multicast.Interface != next.Multicast.Interface)
 	differs("multicast.group", c.Multicast.Group != next.Multicast.Group)
 	// The link of [multicast] was named above.

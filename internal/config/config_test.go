@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Config{
 		SyncID: 7,
-		Device: config.Device{Path: "/dev/ssyncp", Period: 100 * time.Millisecond},
+		Device: config.Device{Path: "/dev/ssyncp", Period: 100 * time.Millisecond, Linger: 10 * time.Second},
 		Multicast: config.Multicast{
 			Interface: "eth1", Group: netip.MustParseAddr("224.0.0.81"), TTL: 255, MaxPPS: 10000,
 		},
@@ -80,6 +80,7 @@ sync_id = 255
 [device]
 path = "/dev/other"
 period = "1s"
+linger = "1m"
 [multicast]
 interface = "bond0.12"
 group = "239.1.2.3"
@@ -124,7 +125,7 @@ format = "json"
 	}
 	want := config.Config{
 		SyncID: 255,
-		Device: config.Device{Path: "/dev/other", Period: time.Second},
+		Device: config.Device{Path: "/dev/other", Period: time.Second, Linger: time.Minute},
 		Multicast: config.Multicast{
 			Interface: "bond0.12", Group: netip.MustParseAddr("239.1.2.3"), TTL: 255, MaxPPS: 10,
 		},
@@ -186,6 +187,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 		{"sync_id", "SSYNCP_SYNC_ID=9", "--sync-id=9"},
 		{"device.path", "SSYNCP_DEVICE_PATH=/dev/x", "--device-path=/dev/x"},
 		{"device.period", "SSYNCP_DEVICE_PERIOD=5ms", "--device-period=5ms"},
+		{"device.linger", "SSYNCP_DEVICE_LINGER=30s", "--device-linger=30s"},
 		{"multicast.interface", "SSYNCP_MULTICAST_INTERFACE=eth9", "--multicast-interface=eth9"},
 		{"multicast.group", "SSYNCP_MULTICAST_GROUP=239.0.0.9", "--multicast-group=239.0.0.9"},
 		{"multicast.ttl", "SSYNCP_MULTICAST_TTL=255", "--multicast-ttl=255"},
@@ -219,7 +221,7 @@ func TestEveryKeyIsTakenFromTheEnvironmentAndFlags(t *testing.T) {
 	}
 	want := config.Config{
 		SyncID: 9,
-		Device: config.Device{Path: "/dev/x", Period: 5 * time.Millisecond},
+		Device: config.Device{Path: "/dev/x", Period: 5 * time.Millisecond, Linger: 30 * time.Second},
 		Multicast: config.Multicast{
 			Interface: "eth9", Group: netip.MustParseAddr("239.0.0.9"), TTL: 255, MaxPPS: 99,
 		},
@@ -293,6 +295,8 @@ func TestRefused(t *testing.T) {
 		{"period not a duration", "[device]\nperiod = 'soon'", "device.period", "soon", "not a duration"},
 		{"period too short", "[device]\nperiod = '1us'", "device.period", "1us", "1ms to 10s"},
 		{"period too long", "[device]\nperiod = '11s'", "device.period", "11s", "1ms to 10s"},
+		{"linger too long", "[device]\nlinger = '6m'", "device.linger", "6m", "0s to 5m0s"},
+		{"linger negative", "[device]\nlinger = '-1s'", "device.linger", "-1s", "0s to 5m0s"},
 		{"interface absent", "sync_id = 7", "multicast.interface", nil, "not set"},
 		{"interface not a name", "[multicast]\ninterface = 'a name of many'", "multicast.interface", "a name of many", "not an interface name"},
 		{"interface a number", "[multicast]\ninterface = 1", "multicast.interface", int64(1), "not an interface name"},
@@ -474,6 +478,7 @@ sync_id = 8
 [device]
 path = "/dev/other"
 period = "1s"
+linger = "1m"
 [multicast]
 interface = "eth2"
 group = "239.0.0.1"
@@ -499,7 +504,7 @@ format = "json"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if names := strings.Join(restart, " "); names != "sync_id device.path multicast.interface multicast.group admin.socket metrics.listen log.format vrrp.fifo vrrp.track_file" {
+	if names := strings.Join(restart, " "); names != "sync_id device.path device.linger multicast.interface multicast.group admin.socket metrics.listen log.format vrrp.fifo vrrp.track_file" {
 		t.Errorf("restart = %q", names)
 	}
 	if _, restart := running.Reload(running); restart != nil {

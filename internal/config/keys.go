@@ -23,6 +23,7 @@ var keys = []key{
 	{"sync_id", 0, "1..255", "sync ID that the directors of one cluster share"},
 	{"device.path", "/dev/ssyncp", "path", "device of the kernel module"},
 	{"device.period", "100ms", "duration", "how often the device is read and a partial advert leaves"},
+	{"device.linger", "10s", "duration", "how long the kernel keeps news while the daemon restarts"},
 	{"multicast.interface", "", "interface", "interface that adverts leave and arrive on"},
 	{"multicast.group", defaultGroup.String(), "address", "IPv4 multicast group of the adverts"},
 	{"multicast.ttl", ttl, "255", "TTL of the adverts; receivers take no other"},

@@ -21,6 +21,7 @@ type document struct {
 	Device struct {
 		Path   any `mapstructure:"path"`
 		Period any `mapstructure:"period"`
+		Linger any `mapstructure:"linger"`
 	} `mapstructure:"device"`
 	Multicast struct {
 		Interface any `mapstructure:"interface"`

@@ -79,6 +79,7 @@ func (c Config) values() map[string]any {
 		"sync_id":                c.SyncID,
 		"device.path":            c.Device.Path,
 		"device.period":          c.Device.Period.String(),
+		"device.linger":          c.Device.Linger.String(),
 		"multicast.interface":    c.Multicast.Interface,
 		"multicast.group":        c.Multicast.Group.String(),
 		"multicast.ttl":          c.Multicast.TTL,

@@ -24,6 +24,7 @@ func (p *problems) config(doc document) Config {
 		Device: Device{
 			Path:   p.path("device.path", doc.Device.Path, "/dev/ssyncp"),
 			Period: p.duration("device.period", doc.Device.Period, PeriodMin, PeriodMax),
+			Linger: p.duration("device.linger", doc.Device.Linger, 0, LingerMax),
 		},
 	}
 	tables, linksGiven := p.linkTables(doc.Links)

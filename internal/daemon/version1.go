@@ -44,7 +44,7 @@ func newVersion1(d *daemon, cfg config.Config, link config.Link, open ipvsdevice
 			return l, nil
 		},
 		Device: func() (engine.Source, engine.Sink, error) {
-			return v.openDevice(d, ipvssync.Options{Open: open, SyncID: cfg.SyncID, Bilingual: beside, Counters: v.ipvs})
+			return v.openDevice(d, ipvssync.Options{Open: open, SyncID: cfg.SyncID, Linger: cfg.Device.Linger, Bilingual: beside, Counters: v.ipvs})
 		},
 	}, wire.MaxSize, engineSettings(cfg), d.log)
 	return v

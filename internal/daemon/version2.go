@@ -59,7 +59,7 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 	}
 	parts := cluster.Parts{Tables: []cluster.Table{v.table}, Objects: []func() (cluster.Objects, error){
 		func() (cluster.Objects, error) {
-			objects, err := ipvsclass.Open(ipvsclass.Options{Device: open, Filter: filter(cfg.Filter), Counters: v.ipvs})
+			objects, err := ipvsclass.Open(ipvsclass.Options{Device: open, Linger: cfg.Device.Linger, Filter: filter(cfg.Filter), Counters: v.ipvs})
 			if err != nil {
 				return nil, err // not a nil *Objects, which is no nil cluster.Objects
 			}

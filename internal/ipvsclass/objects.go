@@ -14,7 +14,8 @@ import (
 // Options of Open.
 type Options struct {
 	Device   ipvsdevice.Opener
-	Filter   Filter // what is sent
+	Linger   time.Duration // how long the queue waits for the next daemon
+	Filter   Filter        // what is sent
 	Counters *Counters
 	// ServiceTable is where the kernel shows the virtual services of the
 	// network namespace: "" for [ServiceTable].
@@ -48,7 +49,7 @@ func Open(o Options) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ipvsclass: %w", err)
 	}
-	capture, err := ipvsdevice.OpenCapture(o.Device, batchSize)
+	capture, err := ipvsdevice.OpenCapture(o.Device, batchSize, o.Linger)
 	if err != nil {
 		return nil, err
 	}
@@ -124,5 +125,5 @@ func (o *Objects) Entries() int {
 	return o.entries
 }
 
-// Close leaves the queue to the next one, for the time of ipvsdevice.Linger.
+// Close leaves the queue to the next one, for the time of Options.Linger.
 func (o *Objects) Close() error { return errors.Join(o.capture.Close(), o.sink.device.Close()) }

@@ -325,10 +325,12 @@ func TestMasterThatRunsAlreadyIsToldAtTheFirstNews(t *testing.T) {
 
 func TestQueueOutlivesTheObjects(t *testing.T) {
 	var module chardevtest.Module
-	objects := openObjects(t, options(&module))
+	lingering := options(&module)
+	lingering.Linger = time.Minute
+	objects := openObjects(t, lingering)
 	objects.Close()
 	module.Queue(conns(3)...)
-	next := openObjects(t, options(&module))
+	next := openObjects(t, lingering)
 	if r, err := next.News(cluster.NewOutbox(room)); err != nil || r.Entries != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -7,10 +7,6 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
-// Linger is how long the kernel keeps the queue for a daemon that is started
-// again.
-const Linger = 10 * time.Second
-
 // ErrMasterRunning is why capture is paused.
 var ErrMasterRunning = errors.New("the in-kernel sync master runs in this network namespace: nothing is captured until it is stopped (ipvsadm --stop-daemon master)")
 
@@ -21,9 +17,10 @@ type Capture struct {
 	pause error // as long as the master runs
 }
 
-// OpenCapture attaches to the queue. A read takes up to size bytes.
-func OpenCapture(open Opener, size int) (*Capture, error) {
-	device, err := open.Attach(chardev.AttachOptions{Mode: chardev.ModeCapture, Linger: Linger})
+// OpenCapture attaches to the queue. A read takes up to size bytes. Linger is how
+// long the kernel keeps the queue for a daemon that is started again.
+func OpenCapture(open Opener, size int, linger time.Duration) (*Capture, error) {
+	device, err := open.Attach(chardev.AttachOptions{Mode: chardev.ModeCapture, Linger: linger})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package ipvssync
 
 import (
+	"time"
+
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
 )
@@ -8,7 +10,8 @@ import (
 // Options of a source and a sink.
 type Options struct {
 	Open     ipvsdevice.Opener
-	SyncID   uint8 // 1..255
+	SyncID   uint8         // 1..255
+	Linger   time.Duration // how long the queue waits for the next daemon
 	Counters *Counters
 	// Bilingual says that version 2 is spoken beside: its frames are no
 	// trouble.

@@ -23,7 +23,7 @@ func OpenSource(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	capture, err := ipvsdevice.OpenCapture(o.Open, chardev.DefaultBatchSize)
+	capture, err := ipvsdevice.OpenCapture(o.Open, chardev.DefaultBatchSize, o.Linger)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *Source) Read(out *engine.Outbox) (engine.Reading, error) {
 // Flush is engine.Source's.
 func (s *Source) Flush(out *engine.Outbox) { s.packer.flush(out) }
 
-// Close leaves the queue to the next one, for the time of ipvsdevice.Linger.
+// Close leaves the queue to the next one, for the time of Options.Linger.
 func (s *Source) Close() error { return s.capture.Close() }
 
 // Snapshot is engine.Source's.

@@ -234,13 +234,15 @@ func TestMasterThatRunsAlreadyIsToldAtTheFirstRead(t *testing.T) {
 
 func TestQueueOutlivesTheSource(t *testing.T) {
 	var module chardevtest.Module
-	source := openSource(t, options(&module))
+	lingering := options(&module)
+	lingering.Linger = time.Minute
+	source := openSource(t, lingering)
 	source.Close()
 	list := conns(3, 0)
 	module.Queue(list...)
 
 	out := engine.NewOutbox(wire.MaxSize)
-	next := openSource(t, options(&module))
+	next := openSource(t, lingering)
 	if r, err := next.Read(out); err != nil || r.Entries != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
