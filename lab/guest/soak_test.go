@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,7 +121,7 @@ func (s *soak) startKeepalived(t *testing.T, i int) {
 // restarted any more: daemons have to grow old for their memory to be judged.
 func (s *soak) run(t *testing.T, limit time.Duration) {
 	s.settle(t, "the start")
-	s.crowd = settleDown(t, s.Client, s.virtual, s.random.Uint64())
+	s.crowd = settleDown(s.Client, s.virtual, s.random.Uint64(), func(client netip.AddrPort) string { return s.witness(t, client) })
 	defer s.crowd.close()
 	quit := make(chan struct{})
 	defer close(quit)
@@ -236,6 +238,20 @@ func (s *soak) unsettled(t *testing.T) string {
 		}
 	}
 	return ""
+}
+
+// witness says what the directors have of a connection.
+func (s *soak) witness(t *testing.T, client netip.AddrPort) string {
+	var b strings.Builder
+	for _, d := range s.Directors {
+		c, ok := d.ByClient(t)[client]
+		if !ok {
+			fmt.Fprintf(&b, "; %s has none", d.Name)
+			continue
+		}
+		fmt.Fprintf(&b, "; %s has %+v", d.Name, c)
+	}
+	return b.String()
 }
 
 func (s *soak) status(t *testing.T, i int) (admin.Status, error) {

@@ -31,14 +31,17 @@ type population struct {
 	stays   int
 	visits  int
 	losses  []loss
+	left    map[netip.AddrPort]string // what became of who had an address last
+	witness func(client netip.AddrPort) string
 	talking atomic.Int64 // exchanges
 }
 
 // An inhabitant is a stream that was opened.
 type inhabitant struct {
 	*traffic.Stream
-	local netip.AddrPort
-	gone  atomic.Bool
+	local  netip.AddrPort
+	before string // what became of who had its address before
+	gone   atomic.Bool
 }
 
 func (i *inhabitant) lives() bool { return !i.gone.Load() }
@@ -49,6 +52,7 @@ type loss struct {
 	opened   bool
 	from, to time.Time // it was established, or began to be opened; and that it failed was known
 	err      error
+	known    string // of its connection: what directors had, and who had its address before
 }
 
 func (l loss) String() string {
@@ -56,15 +60,16 @@ func (l loss) String() string {
 	if l.opened {
 		what = fmt.Sprintf("lost %.1f s after it was established", l.to.Sub(l.from).Seconds())
 	}
-	return fmt.Sprintf("%s: %v", what, l.err)
+	return fmt.Sprintf("%s: %v%s", what, l.err, l.known)
 }
 
-// settleDown starts visitors.
-func settleDown(t *testing.T, n *netns.Namespace, virtual netip.AddrPort, seed uint64) *population {
+// settleDown starts visitors. Of one that is lost, the witness is asked what
+// directors have of it.
+func settleDown(n *netns.Namespace, virtual netip.AddrPort, seed uint64, witness func(netip.AddrPort) string) *population {
 	p := &population{
 		client: traffic.Client{Namespace: n, Patience: soakAnswer}, virtual: virtual,
 		random: rand.New(rand.NewPCG(seed, 1)), leaving: make(chan struct{}), ending: make(chan struct{}),
-		here: make(map[*inhabitant]struct{}),
+		here: make(map[*inhabitant]struct{}), left: make(map[netip.AddrPort]string), witness: witness,
 	}
 	p.away.Go(func() {
 		next := time.NewTicker(time.Second / soakArrivals)
@@ -135,10 +140,11 @@ func (p *population) open(id int, resident bool) *inhabitant {
 		p.visits++
 	}
 	if err != nil {
-		p.losses = append(p.losses, loss{resident, false, began, time.Now(), err})
+		p.losses = append(p.losses, loss{resident: resident, from: began, to: time.Now(), err: err})
 		return nil
 	}
 	i := &inhabitant{Stream: stream, local: stream.Local()}
+	i.before = p.left[i.local]
 	p.here[i] = struct{}{}
 	return i
 }
@@ -176,11 +182,19 @@ func (p *population) goOn(i *inhabitant, limit, pause time.Duration, leave <-cha
 		break
 	}
 	i.gone.Store(true)
+	known := ""
+	if lost != nil {
+		known = p.witness(i.local)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.here, i)
+	p.left[i.local] = fmt.Sprintf("stream %d left at %s", i.ID, time.Now().Format(precise))
 	if lost != nil {
-		p.losses = append(p.losses, loss{resident, true, i.Established, time.Now(), lost})
+		if i.before != "" {
+			known += "; before, " + i.before
+		}
+		p.losses = append(p.losses, loss{resident, true, i.Established, time.Now(), lost, known})
 	}
 }
 
@@ -213,6 +227,8 @@ func (p *population) close() {
 	})
 }
 
+const precise = "15:04:05.000"
+
 // account fails the test for each loss that has no excuse: a stream may be lost
 // that began within two periods before a director was not there any more, or until
 // another one was in its place. A resident never may: all was well when it came.
@@ -228,13 +244,13 @@ func (p *population) account(t *testing.T, u *unrest) {
 		}
 		switch {
 		case l.resident || !u.overlaps(l.from, until):
-			t.Errorf("%v: %v", l.from.Format(time.TimeOnly), l)
+			t.Errorf("%v: %v", l.from.Format(precise), l)
 		case l.opened:
 			lost++
-			t.Logf("excused: %v: %v", l.from.Format(time.TimeOnly), l)
+			t.Logf("excused: %v: %v", l.from.Format(precise), l)
 		default:
 			unopened++
-			t.Logf("excused: %v: %v", l.from.Format(time.TimeOnly), l)
+			t.Logf("excused: %v: %v", l.from.Format(precise), l)
 		}
 	}
 	u.mu.Lock()
