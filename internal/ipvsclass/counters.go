@@ -17,6 +17,7 @@ const (
 	Decoded               // connections of peers
 	Writes                // calls of the device
 	Filtered              // connections that are not to be sent
+	Retried               // connections of peers that were handed over once more
 	countsOfClass
 )
 
@@ -57,6 +58,7 @@ const (
 	RefusedMalformed // records that the module did not understand
 	RefusedDevice    // records that a failing device did not take
 	RefusedMissing   // there is no such service or real server here, see [Objects.Missing]
+	RefusedWithheld  // connections in use here for which there was no room until another try
 	refusals
 )
 
@@ -68,11 +70,11 @@ type Counters struct {
 }
 
 var (
-	countNames   = [countsOfClass]string{"encoded", "bodies", "decoded", "writes", "filtered"}
+	countNames   = [countsOfClass]string{"encoded", "bodies", "decoded", "writes", "filtered", "retried"}
 	skipNames    = [skips]string{"one_packet", "family", "state", "persistence_engine", "other", "malformed_record"}
 	refusalNames = [refusals]string{
 		"truncated", "index", "varint", "reserved", "fwmark", "fields", "count", "other",
-		"unknown_field", "duplicate_field", "persistence_engine", "no_record", "malformed_record", "device", "missing",
+		"unknown_field", "duplicate_field", "persistence_engine", "no_record", "malformed_record", "device", "missing", "withheld",
 	}
 )
 

@@ -18,11 +18,12 @@ type sink struct {
 	decoder  entry.Decoder
 	conn     ipvs.Conn
 
-	records []byte
-	taken   []taken // what records are made of, in order
-	refused []chardev.Refusal
-	missing int
-	err     error // of the device
+	records  []byte
+	taken    []taken // what records are made of, in order
+	refused  []chardev.Refusal
+	missing  int
+	withheld withheld
+	err      error // of the device
 }
 
 // taken are the records of one frame.
@@ -71,6 +72,7 @@ func (s *sink) take(at time.Time) { s.taken = append(s.taken, taken{len(s.record
 func (o *Objects) Flush() error {
 	s := &o.sink
 	s.write()
+	s.retry(time.Now())
 	err := s.err
 	s.err = nil
 	return err
@@ -86,12 +88,25 @@ func (o *Objects) Missing() int {
 // write hands over the records that were collected.
 func (s *sink) write() {
 	s.age()
-	rest := s.records
+	s.hand(s.records, true)
+	s.records, s.taken = s.records[:0], s.taken[:0]
+}
+
+// retry hands over once more what was withheld.
+func (s *sink) retry(now time.Time) {
+	for due := s.withheld.due(now); due != nil; due = s.withheld.due(now) {
+		s.counters.Counts.Add(Retried, count(due))
+		s.hand(due, false)
+	}
+}
+
+// hand gives records to the kernel. Those that are withheld may be kept.
+func (s *sink) hand(rest []byte, keep bool) {
 	for len(rest) > 0 && s.err == nil {
 		s.counters.Counts.Add(Writes, 1)
 		n, err := s.device.Write(rest)
 		if n > 0 {
-			s.judge()
+			s.judge(rest[:n], keep)
 		}
 		rest = rest[n:]
 		switch {
@@ -104,11 +119,16 @@ func (s *sink) write() {
 			s.err = err
 		}
 	}
-	for size := chardev.RecordSize(rest); size > 0; size = chardev.RecordSize(rest) {
-		s.counters.Refused.Add(RefusedDevice, 1)
-		rest = rest[size:]
+	s.counters.Refused.Add(RefusedDevice, count(rest))
+}
+
+// count returns how many records there are.
+func count(records []byte) (n int) {
+	for size := chardev.RecordSize(records); size > 0; size = chardev.RecordSize(records) {
+		records = records[size:]
+		n++
 	}
-	s.records, s.taken = s.records[:0], s.taken[:0]
+	return n
 }
 
 // age adds the time that the records were kept here.
@@ -121,8 +141,9 @@ func (s *sink) age() {
 	}
 }
 
-// judge counts what the last write lacked a service for.
-func (s *sink) judge() {
+// judge counts what the last write lacked a service for, and keeps what of it was
+// withheld.
+func (s *sink) judge(records []byte, keep bool) {
 	var err error
 	if s.refused, err = s.device.Refusals(s.refused[:0]); err != nil {
 		s.err = err
@@ -136,6 +157,9 @@ func (s *sink) judge() {
 	}
 	s.missing += missing
 	s.counters.Refused.Add(RefusedMissing, missing)
+	if keep {
+		s.counters.Refused.Add(RefusedWithheld, s.withheld.keep(records, s.refused, time.Now()))
+	}
 }
 
 // lacksService reports whether a record is taken when services appear. With

@@ -81,6 +81,7 @@ var counts = map[string]map[string]string{
 		"decoded":  "Connections of peers that were decoded.",
 		"writes":   "Writes of peers' connections to the kernel.",
 		"filtered": "Connections not sent because of [filter].",
+		"retried":  "Connections of peers handed to the kernel once more, as they had packets here just before (local_hold).",
 	},
 	"conntrack_entries": {
 		"events":    "Events of netfilter's connection tracking.",

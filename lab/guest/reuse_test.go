@@ -3,12 +3,14 @@ package guest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/lab/traffic"
+	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
 
 // A client that uses its port again is scheduled again, or not, as
@@ -94,6 +96,78 @@ func TestPortReuse(t *testing.T) {
 			for mode := range again {
 				t.Run(fmt.Sprintf("mode %d, on director A", mode), func(t *testing.T) { reuse(t, 0, mode) })
 				t.Run(fmt.Sprintf("mode %d, after a failover", mode), func(t *testing.T) { reuse(t, 1, mode) })
+			}
+		})
+	}
+}
+
+// A client that uses its port again, on the director that took over just now: the
+// other one holds what it saw itself for a moment (local_hold), and has the new
+// connection all the same behind that, with the real server that it has.
+func TestPortUsedAgainBehindAFailover(t *testing.T) {
+	const (
+		port     = 8000
+		each     = 4
+		withheld = 3500 * time.Millisecond
+	)
+	c := newCluster(t, 2, 2)
+	serve(t, c.Topology, "tcp", port)
+	virtual := c.AddService(t, director.Service{Method: director.NAT}, port)
+	if err := c.Client.Sysctl("ipv4.tcp_max_tw_buckets", "0"); err != nil {
+		t.Fatal(err)
+	}
+	next := uint16(20000)
+	for _, tt := range []struct {
+		name string
+		end  func(*traffic.Stream)
+	}{
+		{"closed", func(s *traffic.Stream) { s.Close() }},
+		{"reset", func(s *traffic.Stream) { s.Reset() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := c.Directors[0], c.Directors[1]
+			c.Activate(t, a)
+			var clients []traffic.Client
+			for range each {
+				next++
+				client := traffic.Client{Namespace: c.Client, Source: netip.MustParseAddr("10.4.0.1"), Port: next}
+				stream, err := client.Open(1, virtual)
+				if err != nil {
+					t.Fatal(err)
+				}
+				exchange(t, stream)
+				mirrored(t, a, b, stream)
+				tt.end(stream)
+				clients = append(clients, client)
+			}
+			time.Sleep(300 * time.Millisecond) // B is told that they ended
+			c.Activate(t, b)
+			var again []*traffic.Stream
+			for _, client := range clients {
+				stream, err := client.Open(2, virtual)
+				if err != nil {
+					t.Fatal(err)
+				}
+				exchange(t, stream)
+				again = append(again, stream)
+			}
+			defer traffic.CloseAll(again)
+			time.Sleep(withheld)
+			// Where it is with another real server, the old one may be there, too.
+			eventually(t, 5*time.Second, func() bool {
+				onA, onB := snapshot(t, a, false), connections(t, b)
+				for _, stream := range again {
+					if !slices.ContainsFunc(onA, func(c ipvs.Conn) bool {
+						return c.Client == stream.Local() && c.State == ipvs.TCPEstablished && c.Dest == onB[c.Client].Dest
+					}) {
+						return false
+					}
+				}
+				return true
+			}, "director A has not what B has")
+			c.Activate(t, a)
+			for _, stream := range again {
+				exchange(t, stream)
 			}
 		})
 	}
