@@ -77,9 +77,14 @@ static __always_inline bool ssyncp_is_news(const struct ip_vs_conn *cp)
 		   (SSYNCP_LOCAL | READ_ONCE(cp->state)) &&
 		   time_before(now, READ_ONCE(cp->sync_endtime))))
 		return false;
-	/* Queued already: the reader will see the state of its moment. */
+	/*
+	 * Queued already: the reader will see the state of its moment. What is
+	 * held for conntrack cannot wait for the reader: it is this packet's
+	 * entry that may be the one to stay.
+	 */
 	return (marks & (SSYNCP_LOCAL | SSYNCP_DIRTY)) !=
-	       (SSYNCP_LOCAL | SSYNCP_DIRTY);
+	       (SSYNCP_LOCAL | SSYNCP_DIRTY) ||
+	       (unlikely(cp->app) && ssyncp_nfct_holds(cp));
 }
 
 static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
@@ -97,7 +102,7 @@ static __always_inline void ssyncp_saw_packet(struct ip_vs_conn *cp,
 		if (!cp || !ssyncp_is_news(cp))
 			return;
 	}
-	/* An application's connection comes here until it is LOCAL. */
+	/* An application's connection comes here for as long as it holds any. */
 	if (unlikely(cp->app) && ssyncp_nfct_holds(cp))
 		ssyncp_nfct_adopt(cp, skb);
 	ssyncp_news(cp);

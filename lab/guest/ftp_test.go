@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,6 +134,48 @@ func TestFTPFailover(t *testing.T) {
 			end(t, c, client, before)
 		})
 	}
+}
+
+// Director B's first packet of a session is lost behind IPVS, with the conntrack
+// entry that was to move the sequence numbers, while its daemon does not read: the
+// entry that the next packet brings moves them.
+func TestFTPFailoverFirstPacketLost(t *testing.T) {
+	if out, err := modprobe("-a", "ip_vs_ftp"); err != nil {
+		t.Fatalf("modprobe ip_vs_ftp: %v\n%s", err, out)
+	}
+	c := newCluster(t, 2, 1)
+	server := c.Servers[0]
+	sendWithChecksums(t, server.Namespace, director.BackLink)
+	sendWithChecksums(t, c.Client, director.FrontLink)
+	serveFTP(t, server.Namespace, server.Address) // shorter than the virtual address
+	client := dialFTP(t, c.Client, c.AddService(t, director.Service{Method: director.NAT}, ftpPort))
+	client.passive(t, topology.Virtual)
+	time.Sleep(twoPeriods)
+	b := c.Directors[1]
+	control := find(t, compare(t, c.Directors[0], b), isFTPControl).owner
+	if control.Out.Delta == 0 {
+		t.Fatalf("%v: the answer to PASV has not grown", &control)
+	}
+
+	c.daemons[1].Signal(t, syscall.SIGSTOP)
+	defer c.daemons[1].Signal(t, syscall.SIGCONT)
+	guard(t, b, `
+table inet firewall {
+	chain postrouting {
+		type filter hook postrouting priority 0;
+		tcp dport 21 counter drop
+	}
+}
+`)
+	c.failOver(t, 0, 1)
+	client.say(t, "NOOP")
+	for invalidPackets(t, b) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if _, err := b.Run("/sbin/nft", "delete", "table", "inet", "firewall"); err != nil {
+		t.Fatal(err)
+	}
+	client.expect(t, "200 "+server.Name)
 }
 
 // isFTPControl tells a session's control connection from that of data.
