@@ -96,6 +96,10 @@ deb-check: ## They are clean for lintian, and reproducible
 	@lab/install-packages build deb
 	lab/check-packages
 
+rpm: ## The same two packages for distributions with RPM, into dist/
+	@lab/install-packages build deb rpm
+	contrib/rpm/build dist
+
 deb-upgrade: ## DKMS at installing, upgrading, removing, purging, installing again: in a directory with Debian
 	@lab/install-packages build deb trial
 	lab/upgrade-packages $(KERNEL)
@@ -190,5 +194,5 @@ clean: ## Remove what was built; .cache/kernels stays
 
 .NOTPARALLEL:
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
-	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check deb-upgrade trial clean \
+	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check deb-upgrade rpm trial clean \
 	$(GUESTS) $(STRESSES)
