@@ -100,6 +100,10 @@ rpm: ## The same two packages for distributions with RPM, into dist/
 	@lab/install-packages build deb rpm
 	contrib/rpm/build dist
 
+rpm-check: ## They have what the others have, are reproducible, and are installed, upgraded and removed; KERNEL
+	@lab/install-packages build dkms deb rpm
+	lab/check-rpms $(KERNEL)
+
 deb-upgrade: ## DKMS at installing, upgrading, removing, purging, installing again: in a directory with Debian
 	@lab/install-packages build deb trial
 	lab/upgrade-packages $(KERNEL)
@@ -194,5 +198,5 @@ clean: ## Remove what was built; .cache/kernels stays
 
 .NOTPARALLEL:
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
-	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check deb-upgrade rpm trial clean \
+	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check deb-upgrade rpm rpm-check trial clean \
 	$(GUESTS) $(STRESSES)
