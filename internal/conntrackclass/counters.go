@@ -27,6 +27,7 @@ const (
 	Stale                  // peers' entries that are not fresher than what is known here
 	Local                  // of connections that had packets here just now
 	Expired                // of which no time is left
+	Retried                // of connections that had packets here just before
 	countsOfClass
 )
 
@@ -67,6 +68,7 @@ const (
 	RefusedNoNAT     // the kernel cannot translate, or has no such helper
 	RefusedTableFull // the kernel's
 	RefusedKernel    // for another reason
+	RefusedWithheld  // had packets here just now, and there was no room until another try
 	refusals
 )
 
@@ -92,12 +94,12 @@ type Counters struct {
 // NewCounters returns counters that are zero.
 func NewCounters() *Counters {
 	countNames := [countsOfClass]string{
-		"events", "completed", "encoded", "bodies", "decoded", "created", "updated", "ended", "claimed", "filtered", "stale", "local", "expired",
+		"events", "completed", "encoded", "bodies", "decoded", "created", "updated", "ended", "claimed", "filtered", "stale", "local", "expired", "retried",
 	}
 	skipNames := [skips]string{"handshake", "brief", "gone", "protocol", "ipvs", "other"}
 	refusalNames := [refusals]string{
 		"truncated", "index", "varint", "reserved", "zone", "fields", "count", "other",
-		"unknown_field", "duplicate_field", "field", "protocol", "clash", "no_nat", "table_full", "kernel",
+		"unknown_field", "duplicate_field", "field", "protocol", "clash", "no_nat", "table_full", "kernel", "withheld",
 	}
 	troubleNames := [troubles]string{"overrun", "copies_full", "without_extra"}
 	return &Counters{

@@ -288,6 +288,49 @@ func TestWhatHadPacketsHereIsChangedByFresherNewsOnly(t *testing.T) {
 	}
 }
 
+// What a peer said of a connection that had packets here just before is judged once
+// more: by then there may be none any more.
+func TestWhatHadPacketsHereIsTriedOnceMore(t *testing.T) {
+	news := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Mark = 2*time.Minute, 7 })
+	for _, tt := range []struct {
+		name   string
+		packet time.Duration // another one here
+		taken  bool
+	}{
+		{"and is silent since", 0, true},
+		{"and has more of them", 2 * time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDirector(t)
+			here := news
+			here.Mark = 0
+			// A second ago: the kernel tells no less of who was last.
+			d.make(t, 119*time.Second, here)
+			d.hears(t, bodyOf(t, news))
+			if got, _ := d.find(t, news); got.Entry.Mark == 7 {
+				t.Error("taken at once")
+			}
+			began := time.Now()
+			for packet := tt.packet; time.Since(began) < 4*time.Second; time.Sleep(100 * time.Millisecond) {
+				if packet > 0 && time.Since(began) > packet {
+					packet = 0
+					d.touch(t, here, 120*time.Second)
+				}
+				if err := d.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, _ := d.find(t, news); (got.Entry.Mark == 7) != tt.taken {
+				t.Errorf("taken behind that: %v, want %v", !tt.taken, tt.taken)
+			}
+			if n := d.counters.Counts.Value(conntrackclass.Retried); n != 1 {
+				t.Errorf("%d counted", n)
+			}
+		})
+	}
+}
+
 func TestWhatIsNotTakenIsCounted(t *testing.T) {
 	d := newDirector(t)
 	d.make(t, time.Minute, flow(conntrack.UDP, "192.0.2.9:9", "203.0.113.1:53", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:53") }))

@@ -20,12 +20,13 @@ const (
 
 // sink collects what peers advertise, and hands it to the kernel.
 type sink struct {
-	decoder ctentry.Decoder
-	entry   conntrack.Entry
-	kept    []incoming
-	index   map[uint64]int32 // of kept, by the hash of the key
-	request []byte
-	err     error // of the kernel
+	decoder  ctentry.Decoder
+	entry    conntrack.Entry
+	kept     []incoming
+	index    map[uint64]int32 // of kept, by the hash of the key
+	withheld []withheld       // in the order of their time
+	request  []byte
+	err      error // of the kernel
 }
 
 // incoming is what a peer said of a connection.
@@ -33,6 +34,7 @@ type incoming struct {
 	entry conntrack.Entry
 	hash  uint64
 	asOf  time.Time // when its owner saw a packet
+	again bool      // it was withheld before
 	step  step
 
 	looked, found bool // whether there is one here, and it is known
@@ -65,7 +67,7 @@ func (o *Objects) Apply(blocks block.Blocks, held time.Duration) error {
 	s.decoder.HeldAtLeast(held)
 	now := time.Now()
 	for s.decoder.Next(&s.entry) {
-		o.keep(&s.entry, now)
+		o.keep(incoming{entry: s.entry, hash: o.copies.hash(&s.entry), asOf: now.Add(-s.entry.Age)})
 		if len(s.kept) == keptMax {
 			o.write()
 		}
@@ -82,9 +84,8 @@ func (o *Objects) Apply(blocks block.Blocks, held time.Duration) error {
 
 // keep keeps an entry until the next write: of each connection the freshest
 // one.
-func (o *Objects) keep(e *conntrack.Entry, now time.Time) {
+func (o *Objects) keep(in incoming) {
 	s := &o.sink
-	in := incoming{entry: *e, hash: o.copies.hash(e), asOf: now.Add(-e.Age)}
 	if i, ok := s.index[in.hash]; ok {
 		o.counters.Counts.Add(Stale, 1) // one of the two
 		if in.asOf.After(s.kept[i].asOf) {
@@ -98,6 +99,7 @@ func (o *Objects) keep(e *conntrack.Entry, now time.Time) {
 
 // Flush is cluster.Objects'.
 func (o *Objects) Flush() error {
+	o.tryAgain(time.Now())
 	o.write()
 	err := o.sink.err
 	o.sink.err = nil
@@ -178,6 +180,7 @@ func (o *Objects) judge(in *incoming, now time.Time) {
 		switch age := in.here.Age; {
 		case age < localHold:
 			o.pass(in, Local)
+			o.withhold(in, now)
 			return
 		case in.entry.Age >= age-time.Second: // which is rounded
 			o.pass(in, Stale)

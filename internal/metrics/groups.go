@@ -97,6 +97,7 @@ var counts = map[string]map[string]string{
 		"stale":     "Peers' conntrack entries that were not fresher than what is known here.",
 		"local":     "Peers' conntrack entries of connections that had packets here just now.",
 		"expired":   "Peers' conntrack entries of which no time was left.",
+		"retried":   "Peers' conntrack entries that were judged once more, as their connections had packets here just before.",
 	},
 	"vrrp": {
 		"changes":                    "Changes of the role of a VRRP instance.",
