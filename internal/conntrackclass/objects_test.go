@@ -295,10 +295,13 @@ func TestWhatHadPacketsHereIsTriedOnceMore(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		packet time.Duration // another one here
+		ended  bool          // elsewhere, is the news
 		taken  bool
+		tries  uint64
 	}{
-		{"and is silent since", 0, true},
-		{"and has more of them", 2 * time.Second, false},
+		{"and is silent since", 0, false, true, 1},
+		{"and has more of them", 2 * time.Second, false, false, 1},
+		{"and ended elsewhere", 0, true, false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -307,8 +310,12 @@ func TestWhatHadPacketsHereIsTriedOnceMore(t *testing.T) {
 			here.Mark = 0
 			// A second ago: the kernel tells no less of who was last.
 			d.make(t, 119*time.Second, here)
-			d.hears(t, bodyOf(t, news))
-			if got, _ := d.find(t, news); got.Entry.Mark == 7 {
+			said := news
+			if tt.ended {
+				said.Timeout = 0
+			}
+			d.hears(t, bodyOf(t, said))
+			if got, there := d.find(t, news); !there || got.Entry.Mark == 7 {
 				t.Error("taken at once")
 			}
 			began := time.Now()
@@ -321,11 +328,11 @@ func TestWhatHadPacketsHereIsTriedOnceMore(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got, _ := d.find(t, news); (got.Entry.Mark == 7) != tt.taken {
-				t.Errorf("taken behind that: %v, want %v", !tt.taken, tt.taken)
+			if got, there := d.find(t, news); !there || (got.Entry.Mark == 7) != tt.taken {
+				t.Errorf("there: %v; taken behind that: %v, want %v", there, !tt.taken, tt.taken)
 			}
-			if n := d.counters.Counts.Value(conntrackclass.Retried); n != 1 {
-				t.Errorf("%d counted", n)
+			if n := d.counters.Counts.Value(conntrackclass.Retried); n != tt.tries {
+				t.Errorf("%d counted, want %d", n, tt.tries)
 			}
 		})
 	}

@@ -18,11 +18,12 @@ type withheld struct {
 	at time.Time
 }
 
-// withhold keeps an entry for another try, if it is the first one.
+// withhold keeps an entry for another try, if it is the first one. That a connection
+// has ended elsewhere is no reason to look for a moment in which it is silent here.
 func (o *Objects) withhold(in *incoming, now time.Time) {
 	s := &o.sink
 	switch {
-	case in.again:
+	case in.again, in.entry.Ended():
 	case len(s.withheld) == withheldMax:
 		o.counters.Refused.Add(RefusedWithheld, 1)
 	default:
