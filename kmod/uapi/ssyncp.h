@@ -37,15 +37,16 @@
  * records before it are applied and counted in the return value; where it is
  * the first one nothing is applied and the call fails:
  *   -EINVAL   broken framing;  -EMSGSIZE  over SSYNCP_WRITE_MAX
+ *   -ENOTCONN not attached;  -EBADF  attached in a mode that does not write
  * A record that is well formed but may not be applied is refused: counted
  * under its reason, listed by SSYNCP_IOC_REFUSALS, and the batch goes on. So it
  * is where there is no memory for a new connection: written again, the same
  * record may be taken.
  *
- * poll(): EPOLLIN when the queue holds `watermark` connections or an event
- * is pending; a CAPTURE reader is expected to read every period anyway.
- * EPOLLOUT where write() is allowed. EPOLLERR until attached, without a wait:
- * add the descriptor to an epoll set after SSYNCP_IOC_ATTACH.
+ * poll(): EPOLLIN at the latest when the queue holds `watermark` connections,
+ * or when an event is pending; a CAPTURE reader is expected to read every
+ * period anyway. EPOLLOUT where write() is allowed. EPOLLERR until attached,
+ * without a wait: add the descriptor to an epoll set after SSYNCP_IOC_ATTACH.
  *
  * Ages. age_ms is the time since the owner last saw a packet of the
  * connection. Only fresher news is applied: an entry older than what this
@@ -118,7 +119,7 @@ struct ssyncp_conn {
 	__u32	fwmark;
 	__u32	timeout_ms;	/* of the state; 0 in a write: unknown */
 	__u32	age_ms;		/* since the owner last saw a packet */
-	__u32	told_ms;	/* see below; ignored in a write */
+	__u32	told_ms;	/* see above; ignored in a write */
 	__u32	reserved;	/* zero */
 	__u8	caddr[16];
 	__u8	vaddr[16];
@@ -226,8 +227,9 @@ struct ssyncp_refusal {
 
 /*
  * SSYNCP_IOC_REFUSALS: which records of this descriptor's last write() were
- * refused. entries points to `count` struct ssyncp_refusal. On return count
- * is how many there were; at most the number passed in was copied.
+ * refused; one that failed with -EFAULT or -EMSGSIZE does not count. entries
+ * points to `count` struct ssyncp_refusal. On return count is how many there
+ * were; at most the number passed in was copied.
  */
 struct ssyncp_refusals {
 	__u64	entries;
