@@ -90,6 +90,20 @@ func (p *pair) master(t *testing.T, i int) {
 	p.keepalived[1-i].Becomes(t, "BACKUP")
 }
 
+// settled waits until a director is master, and the other not, for longer than an
+// election takes: where both boot at once, the other one may be in the midst of one,
+// and have the addresses for a moment.
+func (p *pair) settled(t *testing.T, i int) {
+	t.Helper()
+	since := time.Now()
+	eventually(t, time.Minute, func() bool {
+		if p.keepalived[i].State() != "MASTER" || p.keepalived[1-i].State() != "BACKUP" {
+			since = time.Now()
+		}
+		return time.Since(since) > electing
+	}, "the roles are not settled")
+}
+
 // isSynced waits for a track file.
 func (p *pair) isSynced(t *testing.T, i int) {
 	t.Helper()
@@ -173,7 +187,7 @@ func TestKeepalivedFailover(t *testing.T) {
 				p.startKeepalived(t, i)
 				p.startDaemon(t, i)
 			}
-			p.master(t, 0)
+			p.settled(t, 0)
 			p.isSynced(t, 0)
 			p.isSynced(t, 1)
 			s := &streams{client: traffic.Client{Namespace: p.Client}}
