@@ -60,6 +60,11 @@ func (c *copies) hash(e *conntrack.Entry) uint64 {
 
 func (c *copies) milliseconds(t time.Time) int64 { return t.Sub(c.since).Milliseconds() }
 
+// time is the other way round.
+func (c *copies) time(milliseconds int64) time.Time {
+	return c.since.Add(time.Duration(milliseconds) * time.Millisecond)
+}
+
 // put keeps a copy, and reports whether there was room.
 func (c *copies) put(hash uint64, e *conntrack.Entry, now time.Time) bool {
 	if _, ok := c.all[hash]; !ok && len(c.all) >= c.max {

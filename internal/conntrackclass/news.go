@@ -9,8 +9,12 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 )
 
-// maxEvents bounds one look for news, and with it what is kept of it.
-const maxEvents = 8192
+const (
+	// maxEvents bounds one look for news, and with it what is kept of it.
+	maxEvents = 8192
+	// tick is what ages are told in.
+	tick = time.Millisecond
+)
 
 // news is what happened since the last look, merged: a connection is told as it
 // is now.
@@ -63,10 +67,11 @@ func (o *Objects) News(out *cluster.Outbox) (r cluster.Reading, err error) {
 		if c := &n.changes[i]; o.worthTelling(c) {
 			// When in that time it happened is not known. What is left of
 			// the lifetime of one that was asked for may say that it was
-			// later, but not that it was before: it is known to a second.
+			// later, but not that it was before: it is known to a second. And not
+			// as late as what the next look finds may be told to be.
 			age := now.Sub(n.since)
 			if c.asked {
-				age = min(age, c.entry.Age)
+				age = min(age, max(c.entry.Age, now.Sub(n.drained)+tick))
 			}
 			c.entry.Timeout, c.entry.Age = c.left, age
 			if c.gone {

@@ -224,6 +224,16 @@ func TestFresherNewsWins(t *testing.T) {
 	})
 	fresh := old
 	fresh.State, fresh.Timeout, fresh.Age = conntrack.TCPCloseWait, minute, 0
+	// States follow each other sooner than messages about them are alike in the time
+	// that they take.
+	further := fresh
+	further.State, further.Age = conntrack.TCPTimeWait, 500*time.Millisecond
+	tooLate := further
+	tooLate.Age = 1500 * time.Millisecond
+	last := further
+	last.Age = 0 // at most
+	again := fresh
+	again.Age = 200 * time.Millisecond
 	other := old // connection of the same tuple
 	other.Reply.Source, other.Status, other.Age = addr("10.0.0.1:8080"), other.Status|conntrack.DestNAT, 0
 	for _, tt := range []struct {
@@ -234,6 +244,9 @@ func TestFresherNewsWins(t *testing.T) {
 		{"in order", []conntrack.Entry{old, fresh}, fresh},
 		{"late", []conntrack.Entry{fresh, old}, fresh},
 		{"twice", []conntrack.Entry{fresh, fresh}, fresh},
+		{"further on, and a little older", []conntrack.Entry{fresh, further}, last},
+		{"further on, and the one before comes again", []conntrack.Entry{fresh, further, again}, last},
+		{"further on, and much older", []conntrack.Entry{fresh, tooLate}, fresh},
 		{"another connection", []conntrack.Entry{old, other}, other},
 		{"another connection, late", []conntrack.Entry{other, old}, other},
 	} {
@@ -253,6 +266,29 @@ func TestFresherNewsWins(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A chunk of a snapshot is read before news, and may be told behind it.
+func TestAWalkTurnsNothingBack(t *testing.T) {
+	a, b := newDirector(t), newDirector(t)
+	e := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
+	a.make(t, time.Minute, e)
+	a.told(t)
+	// As if its last packet was in this moment: by what is left the kernel says so
+	// in the first jiffy only.
+	e.State = conntrack.TCPFinWait
+	a.touch(t, e, 125*time.Second)
+	chunks := a.walked(t, cluster.All)
+	e.State = conntrack.TCPTimeWait
+	a.touch(t, e, 120*time.Second)
+	b.hears(t, a.told(t))
+	b.hears(t, chunks)
+	if got, ok := b.find(t, e); !ok || got.Entry.State != conntrack.TCPTimeWait {
+		t.Errorf("got %v, %v", &got.Entry, ok)
+	}
+	if n := b.counters.Counts.Value(conntrackclass.Stale); n != 1 {
+		t.Errorf("%d counted", n)
 	}
 }
 

@@ -14,6 +14,10 @@ import (
 const (
 	// localHold is how long an entry that had packets here is nobody else's.
 	localHold = 3 * time.Second
+	// progressSlack is what two messages may differ in the time that they take: a
+	// state that is further on may be older by so much, and is news. It is more than
+	// what a walk says is older than it is.
+	progressSlack = time.Second
 	// keptMax is how many entries of peers are kept back at most.
 	keptMax = 1024
 )
@@ -35,6 +39,7 @@ type incoming struct {
 	hash  uint64
 	asOf  time.Time // when its owner saw a packet
 	again bool      // it was withheld before
+	late  bool      // it is news if it is of a state that is further on
 	step  step
 
 	looked, found bool // whether there is one here, and it is known
@@ -88,13 +93,32 @@ func (o *Objects) keep(in incoming) {
 	s := &o.sink
 	if i, ok := s.index[in.hash]; ok {
 		o.counters.Counts.Add(Stale, 1) // one of the two
-		if in.asOf.After(s.kept[i].asOf) {
+		if in.supersedes(&s.kept[i]) {
 			s.kept[i] = in
 		}
 		return
 	}
 	s.index[in.hash] = int32(len(s.kept))
 	s.kept = append(s.kept, in)
+}
+
+// supersedes reports whether it is news behind what was heard before.
+func (in *incoming) supersedes(before *incoming) bool {
+	if in.asOf.After(before.asOf) {
+		return true
+	}
+	if before.asOf.Sub(in.asOf) > progressSlack || before.entry.Ended() || !in.ahead(&before.entry) {
+		return false
+	}
+	in.asOf = before.asOf // at least
+	return true
+}
+
+// ahead reports whether it is of the same connection as e, and of a state that is
+// further on.
+func (in *incoming) ahead(e *conntrack.Entry) bool {
+	return !in.entry.Ended() && in.entry.Reply == e.Reply &&
+		conntrack.Progress(in.entry.Protocol, in.entry.State) > conntrack.Progress(e.Protocol, e.State)
 }
 
 // Flush is cluster.Objects'.
@@ -143,8 +167,10 @@ func (o *Objects) write() {
 func (o *Objects) begin(in *incoming, now time.Time) {
 	in.entry.Age = now.Sub(in.asOf)
 	c, known := o.copies.all[in.hash]
+	late := c.asOf - o.copies.milliseconds(in.asOf)
+	in.late = known && late >= 0
 	switch {
-	case known && o.copies.milliseconds(in.asOf) <= c.asOf:
+	case in.late && (late > progressSlack.Milliseconds() || conntrack.States(in.entry.Protocol) == nil || in.entry.Ended()):
 		o.pass(in, Stale)
 	case !in.entry.Ended() && in.entry.Timeout-in.entry.Age < time.Second:
 		o.pass(in, Expired)
@@ -167,6 +193,10 @@ func (o *Objects) refuse(in *incoming, why Refusal) {
 // judge decides what becomes of an entry that is here.
 func (o *Objects) judge(in *incoming, now time.Time) {
 	in.looked = true
+	if in.late && !(in.found && in.ahead(&in.here)) {
+		o.pass(in, Stale)
+		return
+	}
 	if !in.found {
 		if in.step = create; in.entry.Ended() {
 			in.step = done
@@ -175,6 +205,9 @@ func (o *Objects) judge(in *incoming, now time.Time) {
 		return
 	}
 	c, isCopy := o.copies.all[in.hash]
+	if in.late {
+		in.entry.Age = now.Sub(o.copies.time(c.asOf)) // at most
+	}
 	if !isCopy || !c.untouched(in.left, o.copies.milliseconds(now)) {
 		o.timeouts.put(&in.here, in.left)
 		switch age := in.here.Age; {

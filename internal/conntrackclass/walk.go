@@ -11,6 +11,10 @@ import (
 )
 
 const (
+	// behind is how much older than it is a walk tells what it read. News of the
+	// same connection, read later and told before, is told as if it had happened at
+	// the period's beginning: a peer must not take what a walk says for fresher.
+	behind = 500 * time.Millisecond
 	// readsPerBody bounds how long one Read takes where little is told.
 	readsPerBody = 4
 	// portion is how many entries are told in one order, or looked at before
@@ -73,7 +77,7 @@ func (w *walk) Read(body []byte, limit int) (read []byte, more bool, err error) 
 			}
 		}
 		// Its age goes on while it is kept.
-		p.fill(time.Since(w.read))
+		p.fill(time.Since(w.read) + behind)
 		if p.pending() || w.ended {
 			break
 		}

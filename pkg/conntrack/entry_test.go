@@ -71,6 +71,33 @@ func TestTranslations(t *testing.T) {
 	}
 }
 
+func TestStatesFollowEachOther(t *testing.T) {
+	for _, tt := range []struct {
+		protocol conntrack.Protocol
+		states   []conntrack.State
+	}{
+		{conntrack.TCP, []conntrack.State{
+			conntrack.TCPSynSent, conntrack.TCPSynRecv, conntrack.TCPEstablished, conntrack.TCPFinWait,
+			conntrack.TCPCloseWait, conntrack.TCPLastAck, conntrack.TCPTimeWait, conntrack.TCPClose,
+		}},
+		{conntrack.TCP, []conntrack.State{conntrack.TCPSynSent2, conntrack.TCPSynRecv}},
+		{conntrack.SCTP, []conntrack.State{
+			conntrack.SCTPCookieWait, conntrack.SCTPCookieEchoed, conntrack.SCTPEstablished,
+			conntrack.SCTPShutdownSent, conntrack.SCTPShutdownAckSent, conntrack.SCTPClosed,
+		}},
+		{conntrack.SCTP, []conntrack.State{conntrack.SCTPHeartbeatSent, conntrack.SCTPEstablished}},
+	} {
+		for i, s := range tt.states[1:] {
+			if before := tt.states[i]; conntrack.Progress(tt.protocol, s) <= conntrack.Progress(tt.protocol, before) {
+				t.Errorf("%v: %s is not behind %s", tt.protocol, conntrack.StateName(tt.protocol, s), conntrack.StateName(tt.protocol, before))
+			}
+		}
+	}
+	if n := conntrack.Progress(conntrack.UDP, 3); n != 0 {
+		t.Errorf("UDP: %d", n)
+	}
+}
+
 func TestStatesHaveNames(t *testing.T) {
 	for _, tt := range []struct {
 		protocol         conntrack.Protocol

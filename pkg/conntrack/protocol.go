@@ -107,6 +107,24 @@ func Closing(p Protocol, s State) bool {
 	return false
 }
 
+// Progress returns how far a state is in the life of a connection: of two that it
+// has had, the later one has the greater. It is 0 where the protocol has no states.
+func Progress(p Protocol, s State) int {
+	switch {
+	case p == TCP && s == TCPSynSent2:
+		return int(TCPSynSent)
+	case p == TCP:
+		return int(s)
+	case p == SCTP && s == SCTPClosed:
+		return int(sctpStates)
+	case p == SCTP && s == SCTPHeartbeatSent: // of a path, not of the association
+		return int(SCTPNone)
+	case p == SCTP:
+		return int(s)
+	}
+	return 0
+}
+
 // Opening reports whether a connection is not established yet.
 func Opening(p Protocol, s State) bool {
 	switch p {
