@@ -122,7 +122,7 @@ func TestCheckNoticesTheCarrier(t *testing.T) {
 // kernel tells it with a delay of up to a second.
 func carrier(t testing.TB, ns *netnstest.Namespace, link *transport.Link, want bool) {
 	t.Helper()
-	for range 500 {
+	for range 2000 {
 		is, err := check(t, ns, link)
 		if err != nil {
 			t.Fatal(err)

@@ -47,7 +47,7 @@ func addIPv6(t testing.TB, ns *netnstest.Namespace, address, device string) {
 	ns.IP(t, "address replace "+address+"/64 dev "+device)
 	local := &unix.SockaddrInet6{Addr: netip.MustParseAddr(address).As16(), ZoneId: uint32(inspect(t, ns, device).Index)}
 	var err error
-	for range 500 {
+	for range 5000 {
 		ns.Do(t, func() {
 			var fd int
 			if fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {

@@ -53,7 +53,7 @@ func newRouted(t testing.TB) routed {
 // to receive meanwhile.
 func waitForReport(t *testing.T, link *transport.Link, kind transport.PeerError) transport.PeerReport {
 	t.Helper()
-	for range 1000 {
+	for range 4000 {
 		for _, r := range link.PeerErrors() {
 			if r.Kind == kind {
 				return r

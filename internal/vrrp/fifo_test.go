@@ -56,7 +56,7 @@ func listen(t *testing.T, path string) *reader {
 func (r *reader) reads(t *testing.T, want string) {
 	t.Helper()
 	var got string
-	for range 500 {
+	for range 2000 {
 		r.mu.Lock()
 		got = strings.Join(r.got, " ")
 		r.mu.Unlock()
@@ -170,7 +170,7 @@ func TestFIFOThatIsReplacedByWhatCannotBeTrusted(t *testing.T) {
 	if err := os.Rename(other, path); err != nil {
 		t.Fatal(err)
 	}
-	for range 500 {
+	for range 2000 {
 		if strings.Contains(r.log.String(), "others may write to it") {
 			break
 		}

@@ -46,7 +46,7 @@ func portsOf(s *Switch) int {
 
 func awaitPorts(t *testing.T, s *Switch, want int) {
 	t.Helper()
-	for range 500 {
+	for range 2000 {
 		if portsOf(s) == want {
 			return
 		}
