@@ -139,7 +139,10 @@ func judge(flags *pflag.FlagSet) (Config, *problems, error) {
 	if err != nil {
 		return Config{}, nil, fmt.Errorf("config: flags not made by Flags: %w", err)
 	}
-	v := viper.New()
+	v, names, err := spelled()
+	if err != nil {
+		return Config{}, nil, fmt.Errorf("config: %w", err)
+	}
 	for _, k := range keys {
 		v.SetDefault(k.name, k.preset)
 		if err := v.BindPFlag(k.name, flags.Lookup(k.flag())); err != nil {
@@ -161,6 +164,10 @@ func judge(flags *pflag.FlagSet) (Config, *problems, error) {
 			return Config{}, p, nil
 		}
 		p.origins.absent = true
+	}
+	for _, wrong := range names.wrong {
+		wrong.Origin = file
+		p.list = append(p.list, wrong)
 	}
 	p.unknownKeys(v)
 	p.unknownEnvironment()
