@@ -15,7 +15,8 @@ import (
 	"github.com/ssyncp/ssyncp/internal/logging"
 )
 
-// DefaultFile is read where --config names no other.
+// DefaultFile is read where --config names no other; if it is not there, one of
+// that name in YAML.
 const DefaultFile = "/etc/ssyncp/ssyncpd.toml"
 
 // Config is a valid configuration.

@@ -74,8 +74,7 @@ func TestDefaults(t *testing.T) {
 // tomorrow is a time that wire.dual_until takes.
 var tomorrow = time.Now().Add(24 * time.Hour).UTC().Truncate(time.Second)
 
-func TestEveryKeyIsTakenFromTheFile(t *testing.T) {
-	got, _, err := load(t, `
+var everyKey = `
 sync_id = 255
 [device]
 path = "/dev/other"
@@ -91,7 +90,7 @@ version = 2
 auth = "none"
 key_file = "/etc/other/key"
 key_file_accepted = "/etc/other/key.new"
-dual_until = `+tomorrow.Format(time.RFC3339)+`
+dual_until = ` + tomorrow.Format(time.RFC3339) + `
 sender_id = 4294967295
 name = "lb1 é"
 join_timeout = "7s"
@@ -119,7 +118,10 @@ track_file = "/run/other.synced"
 [log]
 level = "debug"
 format = "json"
-`)
+`
+
+func TestEveryKeyIsTakenFromTheFile(t *testing.T) {
+	got, _, err := load(t, everyKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +293,7 @@ func TestRefused(t *testing.T) {
 		{"a table in capitals", "[filter]\nprotocols = ['tcp']\n[Filter]\nstates = ['UDP']", "Filter", nil, "write filter"},
 		{"a key of a table in capitals", "[multicast]\nInterface = 'eth1'", "multicast.Interface", nil, "write interface"},
 		{"a key of a link in capitals", "[[links]]\ninterface = 'eth1'\nPeers = ['10.0.0.2']", "links[1].Peers", nil, "write peers"},
-		{"a name with a dot", "'multicast.interface' = 'eth2'\n[multicast]\ninterface = 'eth1'", "multicast.interface", nil, "write [multicast] and interface under it"},
+		{"a name with a dot", "'multicast.interface' = 'eth2'\n[multicast]\ninterface = 'eth1'", "multicast.interface", nil, "write multicast as a table, and interface under it"},
 		{"unknown key in a table", "[multicast]\niface = 'eth1'", "multicast.iface", "eth1", "use one of multicast.interface"},
 		{"unknown table", "[bridge]\nname = 'x'", "bridge.name", "x", "unknown key"},
 		{"a value where a table belongs", "device = 5", "device", int64(5), "must be a table"},
@@ -391,6 +393,12 @@ func TestUnusableFile(t *testing.T) {
 	t.Run("absent", func(t *testing.T) {
 		_, err := config.Load(flags(t, "--config", "/nonexistent/ssyncpd.toml"))
 		if err == nil || !strings.Contains(err.Error(), "/nonexistent/ssyncpd.toml: no such file") {
+			t.Errorf("err = %v", err)
+		}
+	})
+	t.Run("broken YAML", func(t *testing.T) {
+		_, file, err := loadYAML(t, "sync_id: 7\nmulticast: [\n")
+		if err == nil || !strings.Contains(err.Error(), file+": not valid YAML: line 2") {
 			t.Errorf("err = %v", err)
 		}
 	})

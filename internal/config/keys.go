@@ -88,7 +88,7 @@ const fileFlag = "config"
 
 // Flags adds --config and a flag for every key.
 func Flags(flags *pflag.FlagSet) {
-	flags.String(fileFlag, DefaultFile, "configuration `file`")
+	flags.String(fileFlag, DefaultFile, "configuration `file`, in YAML if its name says so")
 	for _, k := range keys {
 		flags.Var(&text{takes: k.takes}, k.flag(), k.usage)
 	}

@@ -135,14 +135,15 @@ func load(flags *pflag.FlagSet) (Config, []Problem, error) {
 // judge returns what is configured, what is wrong with it, and where it all
 // comes from.
 func judge(flags *pflag.FlagSet) (Config, *problems, error) {
-	file, err := flags.GetString(fileFlag)
+	file, two, err := fileOf(flags)
 	if err != nil {
 		return Config{}, nil, fmt.Errorf("config: flags not made by Flags: %w", err)
 	}
-	v, names, err := spelled()
+	text, err := newDecoder(formatOf(file))
 	if err != nil {
 		return Config{}, nil, fmt.Errorf("config: %w", err)
 	}
+	v := viper.NewWithOptions(viper.WithDecoderRegistry(decoders{text}))
 	for _, k := range keys {
 		v.SetDefault(k.name, k.preset)
 		if err := v.BindPFlag(k.name, flags.Lookup(k.flag())); err != nil {
@@ -153,8 +154,8 @@ func judge(flags *pflag.FlagSet) (Config, *problems, error) {
 		}
 	}
 	v.SetConfigFile(file)
-	v.SetConfigType("toml")
-	p := &problems{now: time.Now(), origins: origins{file: file, flags: flags, inFile: v.InConfig}}
+	v.SetConfigType(formatOf(file).viper)
+	p := &problems{list: two, now: time.Now(), origins: origins{file: file, flags: flags, inFile: v.InConfig}}
 
 	if err := v.ReadInConfig(); err != nil {
 		// Everything may come from the environment and flags, but a file
@@ -165,7 +166,7 @@ func judge(flags *pflag.FlagSet) (Config, *problems, error) {
 		}
 		p.origins.absent = true
 	}
-	for _, wrong := range names.wrong {
+	for _, wrong := range text.wrong {
 		wrong.Origin = file
 		p.list = append(p.list, wrong)
 	}
@@ -195,7 +196,8 @@ func unreadable(file string, err error) Problem {
 	if errors.As(err, &parse) {
 		err = parse.Unwrap()
 	}
-	return Problem{Origin: origin, Text: "not valid TOML: " + strings.TrimPrefix(err.Error(), "toml: ")}
+	f := formatOf(file)
+	return Problem{Origin: origin, Text: "not valid " + f.name + ": " + strings.TrimPrefix(err.Error(), f.prefix)}
 }
 
 // unknownKeys refuses what the file holds under no known name.
