@@ -2,6 +2,7 @@ package conntrackclass_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -402,6 +403,37 @@ func TestACopyWithoutWhatTheKernelLacksIsBetterThanNone(t *testing.T) {
 	}
 	if n := d.counters.Troubles.Value(conntrackclass.WithoutExtra); n != 1 {
 		t.Errorf("%d counted", n)
+	}
+}
+
+// Without a rule that asks for labels the kernel has no room for them: it makes an
+// entry without, and refuses a change of one that has any.
+func TestACopyIsChangedWhetherThereIsRoomForLabelsOrNot(t *testing.T) {
+	for _, rule := range []bool{false, true} {
+		t.Run(fmt.Sprintf("rule=%v", rule), func(t *testing.T) {
+			d := newDirector(t)
+			if rule {
+				d.rules(t, "table inet t {\nchain c {\nct label 1\n}\n}\n")
+			}
+			e := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:443", func(e *conntrack.Entry) {
+				e.Timeout, e.Age, e.Labels = time.Minute, time.Second, [16]byte{1}
+			})
+			d.hears(t, bodyOf(t, e))
+			e.State, e.Timeout, e.Age, e.Labels[0] = conntrack.TCPCloseWait, 3*time.Minute, 0, 2
+			d.hears(t, bodyOf(t, e))
+			if !rule {
+				e.Labels = [16]byte{}
+			}
+			if got, ok := d.find(t, e); !ok || got.Entry.State != e.State || got.Entry.Labels != e.Labels || got.TimeLeft < 2*time.Minute {
+				t.Errorf("got %v, labels %x, %v left", &got.Entry, got.Entry.Labels, got.TimeLeft)
+			}
+			if n := d.counters.Counts.Value(conntrackclass.Updated); n != 1 {
+				t.Errorf("%d updated", n)
+			}
+			if own := entriesOf(t, d.walked(t, cluster.Owned)); len(own) != 0 {
+				t.Errorf("it is told as our own: %v", own)
+			}
+		})
 	}
 }
 

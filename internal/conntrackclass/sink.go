@@ -45,6 +45,7 @@ type incoming struct {
 	looked, found bool // whether there is one here, and it is known
 	here          conntrack.Entry
 	left          time.Duration // of that
+	labeled       bool          // there is room for labels in that
 }
 
 // step is what is to be done next.
@@ -273,6 +274,9 @@ func (in *incoming) append(p []byte, request uint32) []byte {
 		return ctnetlink.AppendCreate(p, request, &e, left)
 	case update:
 		e.Status |= in.here.Status // the kernel takes none of them back
+		if !in.labeled {
+			e.Labels = [16]byte{} // it would refuse them, having done the rest
+		}
 		return ctnetlink.AppendUpdate(p, request, &e, left)
 	case replace:
 		p = ctnetlink.AppendDelete(p, request, &e)
@@ -291,7 +295,7 @@ func (o *Objects) answered(s step, m *ctnetlink.Message) {
 	in := &o.sink.kept[m.Request]
 	switch {
 	case m.Kind == ctnetlink.Changed && s == look:
-		in.found, in.here, in.left = true, m.Entry, m.TimeLeft
+		in.found, in.here, in.left, in.labeled = true, m.Entry, m.TimeLeft, m.HasLabels
 	case m.Kind != ctnetlink.Failed || m.Errno == 0:
 	case s == look: // it is not there
 	case s == create && m.Errno == unix.EEXIST && !in.looked:

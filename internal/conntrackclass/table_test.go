@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -203,11 +201,7 @@ func TestNothingIsFoundWithoutTheObjects(t *testing.T) {
 // tracking has the kernel look at the packets of a director.
 func (d *director) tracking(t testing.TB) {
 	t.Helper()
-	nft := exec.Command("ip", "netns", "exec", d.ns.Name, "nft", "-f", "-")
-	nft.Stdin = strings.NewReader("table inet tracking { chain output { type filter hook output priority 0; ct state invalid drop; }; }")
-	if out, err := nft.CombinedOutput(); err != nil {
-		t.Skipf("packets cannot be tracked here: %v: %s", err, out)
-	}
+	d.rules(t, "table inet tracking { chain output { type filter hook output priority 0; ct state invalid drop; }; }")
 }
 
 // ends sends the FIN of a connection of IPv4.

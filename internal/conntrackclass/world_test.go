@@ -3,6 +3,8 @@ package conntrackclass_test
 import (
 	"errors"
 	"net/netip"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +80,16 @@ func newDirector(t testing.TB, change ...func(*conntrackclass.Options)) *directo
 	}
 	t.Cleanup(func() { d.Objects.Close(); d.somebody.Close() })
 	return d
+}
+
+// rules adds rules.
+func (d *director) rules(t testing.TB, text string) {
+	t.Helper()
+	nft := exec.Command("ip", "netns", "exec", d.ns.Name, "nft", "-f", "-")
+	nft.Stdin = strings.NewReader(text)
+	if out, err := nft.CombinedOutput(); err != nil {
+		t.Skipf("no rules: %v: %s", err, out)
+	}
 }
 
 // ask sends requests as somebody else.
