@@ -393,16 +393,31 @@ func TestWhatIsNotTakenIsCounted(t *testing.T) {
 }
 
 func TestACopyWithoutWhatTheKernelLacksIsBetterThanNone(t *testing.T) {
-	d := newDirector(t)
 	e := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:21", func(e *conntrack.Entry) {
 		e.Timeout, e.Helper = time.Minute, "no-such-helper"
 	})
-	d.hears(t, bodyOf(t, e))
-	if _, ok := d.find(t, e); !ok {
-		t.Error("it is not there")
-	}
-	if n := d.counters.Troubles.Value(conntrackclass.WithoutExtra); n != 1 {
-		t.Errorf("%d counted", n)
+	before := e // of the same tuple
+	before.Helper, before.Age = "", 10*time.Second
+	before.Reply.Source, before.Status = addr("10.0.0.1:8080"), e.Status|conntrack.DestNAT
+	for _, tt := range []struct {
+		name  string
+		hears []conntrack.Entry
+	}{
+		{"a new one", []conntrack.Entry{e}},
+		{"in the place of another connection", []conntrack.Entry{before, e}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDirector(t)
+			for _, heard := range tt.hears {
+				d.hears(t, bodyOf(t, heard))
+			}
+			if got, ok := d.find(t, e); !ok || got.Entry.Reply != e.Reply {
+				t.Errorf("there: %v, %v", ok, &got.Entry)
+			}
+			if n := d.counters.Troubles.Value(conntrackclass.WithoutExtra); n != 1 {
+				t.Errorf("%d counted", n)
+			}
+		})
 	}
 }
 

@@ -303,7 +303,7 @@ func (o *Objects) answered(s step, m *ctnetlink.Message) {
 		in.step = look
 	case (s == remove || s == replace) && m.Errno == unix.ENOENT:
 		// It was faster; there is an answer for the new one, if it failed.
-	case s == create && m.Errno != unix.EEXIST && (in.entry.Helper != "" || in.entry.Labels != [16]byte{}):
+	case (s == create || s == replace) && m.Errno != unix.EEXIST && (in.entry.Helper != "" || in.entry.Labels != [16]byte{}):
 		in.entry.Helper, in.entry.Labels = "", [16]byte{}
 		in.step = retry
 		o.counters.Troubles.Add(WithoutExtra, 1)
