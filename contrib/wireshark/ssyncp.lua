@@ -76,6 +76,7 @@ local conntrackStates = {
 	},
 	[132] = {
 		[0] = "NONE", "CLOSED", "COOKIE_WAIT", "COOKIE_ECHOED", "ESTABLISHED", "SHUTDOWN_SENT", "SHUTDOWN_RECD", "SHUTDOWN_ACK_SENT",
+		"HEARTBEAT_SENT",
 	},
 }
 local statusBits = {
@@ -767,6 +768,8 @@ local function conntrackEntry(r, tree, tables, held)
 	end
 	if hasAny(profile.options, 4) ~= (path.protocol == 6) or hasAny(profile.options, 16) ~= (path.protocol == 132) then
 		complain(tree, "refused", "what TCP or SCTP has, in another protocol, or not in its own")
+	elseif name == "ERR!" or not name and profile.state ~= 0 then
+		complain(tree, "refused", "a state that the protocol does not have")
 	elseif profile.wrongScale then
 		complain(tree, "refused", "a window scale of 15")
 	end

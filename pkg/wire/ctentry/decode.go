@@ -26,7 +26,7 @@ type Refusals struct {
 	UnknownField   int // mandatory, and not known here
 	DuplicateField int // a type that came twice
 	Field          int // one that is known, out of its bounds
-	Protocol       int // what another protocol has, or lacks; a window scale of 15
+	Protocol       int // what another protocol has, or lacks; a state that it does not have; a window scale of 15
 }
 
 // Total returns how many they are.
@@ -126,7 +126,7 @@ func (d *Decoder) take(c *conntrack.Entry) bool {
 	}
 	d.reader.Entries = p
 	if ok && ((f.options&optionTCP != 0) != (c.Protocol == conntrack.TCP) || (f.options&optionTags != 0) != (c.Protocol == conntrack.SCTP) ||
-		f.tcp.Scale[0] > conntrack.MaxScale || f.tcp.Scale[1] > conntrack.MaxScale) {
+		!hasState(c.Protocol, c.State) || f.tcp.Scale[0] > conntrack.MaxScale || f.tcp.Scale[1] > conntrack.MaxScale) {
 		d.refused.Protocol++
 		return false
 	}

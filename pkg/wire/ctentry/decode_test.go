@@ -30,6 +30,12 @@ func profile(options byte, more ...byte) []byte {
 	return append([]byte{0, 0, 0, 8, 0, options, 0, 0, 0x75, 0x30}, more...)
 }
 
+// in has a profile of another state than 0.
+func in(state byte, profile []byte) []byte {
+	profile[4] = state
+	return profile
+}
+
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 func first(path, to, from []byte, profile []byte) []byte {
@@ -106,6 +112,11 @@ func TestAnEntryIsRefusedAlone(t *testing.T) {
 		{"SYNPROXY of 4 bytes", join(first(path4, to, from, profile(1)), fields(3, 4, 0, 0, 0, 0)), ctentry.Refusals{Field: 1}},
 		{"UDP with what TCP has", first(path4, to, from, profile(4, 0, 0, 0)), ctentry.Refusals{Protocol: 1}},
 		{"TCP without it", first(pathTCP, to, from, profile(0)), ctentry.Refusals{Protocol: 1}},
+		{"UDP with a state", first(path4, to, from, in(1, profile(0))), ctentry.Refusals{Protocol: 1}},
+		{"TCP in its last state", first(pathTCP, to, from, in(9, profile(4, 0, 0, 0))), ctentry.Refusals{}},
+		{"TCP in one behind it", first(pathTCP, to, from, in(10, profile(4, 0, 0, 0))), ctentry.Refusals{Protocol: 1}},
+		{"SCTP in its last state", join(first(sctp, to, from, in(8, profile(16))), make([]byte, 8)), ctentry.Refusals{}},
+		{"SCTP in one behind it", join(first(sctp, to, from, in(9, profile(16))), make([]byte, 8)), ctentry.Refusals{Protocol: 1}},
 		{"a window scale of 15", first(pathTCP, to, from, profile(4, 0x0f, 0, 0)), ctentry.Refusals{Protocol: 1}},
 		{"SCTP without tags", first(sctp, to, from, profile(0)), ctentry.Refusals{Protocol: 1}},
 		{"UDP with tags", join(first(path4, to, from, profile(16)), make([]byte, 8)), ctentry.Refusals{Protocol: 1}},

@@ -255,7 +255,7 @@ func check(c *conntrack.Entry) error {
 		}
 	}
 	if c.Protocol != conntrack.TCP && c.TCP != (conntrack.TCPInfo{}) || c.Protocol != conntrack.SCTP && c.SCTP != (conntrack.SCTPInfo{}) ||
-		c.TCP.Scale[0] > conntrack.MaxScale || c.TCP.Scale[1] > conntrack.MaxScale {
+		!hasState(c.Protocol, c.State) || c.TCP.Scale[0] > conntrack.MaxScale || c.TCP.Scale[1] > conntrack.MaxScale {
 		return ErrProtocol
 	}
 	if c.Helper != "" && !validHelper(c.Helper) {

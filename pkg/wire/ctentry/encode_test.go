@@ -26,6 +26,8 @@ func TestWhatCannotBeCarriedIsRefusedAndLeavesTheFrameAlone(t *testing.T) {
 		}, ctentry.ErrFamily},
 		{"UDP with a window scale", func(e *conntrack.Entry) { e.TCP.Scale[1] = 1 }, ctentry.ErrProtocol},
 		{"UDP with a tag", func(e *conntrack.Entry) { e.SCTP.Tags[0] = 1 }, ctentry.ErrProtocol},
+		{"UDP with a state", func(e *conntrack.Entry) { e.State = conntrack.TCPEstablished }, ctentry.ErrProtocol},
+		{"TCP with a state that it does not have", func(e *conntrack.Entry) { e.Protocol, e.State = conntrack.TCP, conntrack.TCPSynSent2+1 }, ctentry.ErrProtocol},
 		{"a window scale of 15", func(e *conntrack.Entry) { e.Protocol, e.TCP.Scale[0] = conntrack.TCP, 15 }, ctentry.ErrProtocol},
 		{"a helper with a long name", func(e *conntrack.Entry) { e.Helper = "sixteen-letters!" }, ctentry.ErrHelper},
 		{"a helper with a zero", func(e *conntrack.Entry) { e.Helper = "f\x00p" }, ctentry.ErrHelper},

@@ -30,6 +30,6 @@ var ErrRoom = errors.New("ctentry: no room for an entry")
 // Why an entry is not taken by [Encoder.Append].
 var (
 	ErrFamily   = errors.New("ctentry: addresses are not of one family, or one is none or has a zone")
-	ErrProtocol = errors.New("ctentry: a connection of another protocol has what TCP or SCTP has, or a window scale is over 14")
+	ErrProtocol = errors.New("ctentry: a connection of another protocol has what TCP or SCTP has, a state is none of its protocol, or a window scale is over 14")
 	ErrHelper   = errors.New("ctentry: a helper needs a name of 1 to 15 bytes without zeros")
 )

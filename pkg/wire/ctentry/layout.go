@@ -101,6 +101,11 @@ func adjustment(p []byte) conntrack.Adjustment {
 	}
 }
 
+// hasState reports whether a protocol has a state: 0 is that of those without any.
+func hasState(p conntrack.Protocol, s conntrack.State) bool {
+	return int(s) < max(len(conntrack.States(p)), 1)
+}
+
 // validHelper reports whether a helper can have that name.
 func validHelper[S string | []byte](name S) bool {
 	if len(name) == 0 || len(name) > conntrack.MaxHelper {
