@@ -238,18 +238,23 @@ func (o *Objects) worthTelling(c *change) bool {
 	return true
 }
 
-// ask sends requests, and calls take with each answer.
+// ask sends requests, and calls take with each answer. Where answers are lost, those
+// that are left are taken still: they would pass for the next requests'.
 func (o *Objects) ask(requests []byte, take func(*ctnetlink.Message)) error {
 	if err := o.requests.Send(requests); err != nil {
 		return err
 	}
 	n := &o.news
+	var lost error
 	for {
 		p, err := o.requests.Receive()
-		if errors.Is(err, ctnetlink.ErrNothing) {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ctnetlink.ErrNothing):
+			return lost
+		case errors.Is(err, ctnetlink.ErrOverrun):
+			lost = err
+			continue
+		case err != nil:
 			return err
 		}
 		for n.parser.Load(p); n.parser.Next(&n.message); {
