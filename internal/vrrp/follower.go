@@ -169,4 +169,5 @@ func (f *Follower) later(e *errand, wait time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e.again(time.Now().Add(wait))
+	f.roles.forget()
 }

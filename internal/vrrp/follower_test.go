@@ -95,7 +95,9 @@ func TestDirectorThatDoesNotAnswerIsAskedAgain(t *testing.T) {
 				f, log := follow(t, broken)
 				f.mustSet(t, "VI_1", Master)
 				f.mustSet(t, "VI_2", Backup)
-				time.Sleep(30 * time.Second)
+				time.Sleep(time.Second)
+				f.mustSet(t, "VI_3", Master) // while the director is asked, where it hangs
+				time.Sleep(29 * time.Second)
 				broken.did(t, 0, 0)
 				broken.do(func() { broken.hangs, broken.err = false, nil })
 				time.Sleep(15 * time.Second)
@@ -107,6 +109,33 @@ func TestDirectorThatDoesNotAnswerIsAskedAgain(t *testing.T) {
 				}
 				if !strings.Contains(log.String(), "level=WARN") {
 					t.Errorf("log: %s", log)
+				}
+			})
+		})
+	}
+}
+
+func TestDirectorIsNotAskedAgainForARoleThatIsOver(t *testing.T) {
+	for _, role := range []Role{Master, Backup} {
+		t.Run(role.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &director{hangs: true}
+				d.status.State = block.StateSynced
+				f, _ := follow(t, d)
+				f.mustSet(t, "VI_1", role)
+				time.Sleep(time.Second) // it is being asked
+				f.mustSet(t, "VI_1", Fault)
+				time.Sleep(5 * time.Second)
+				d.do(func() { d.hangs = false })
+				time.Sleep(20 * time.Second)
+				d.did(t, 0, 0)
+				// Nothing was done, so there is nothing to wait a minute for.
+				f.mustSet(t, "VI_1", role)
+				time.Sleep(time.Second)
+				if role == Master {
+					d.did(t, 1, 0)
+				} else {
+					d.did(t, 0, 1)
 				}
 			})
 		})

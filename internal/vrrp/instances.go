@@ -48,12 +48,8 @@ func (e *errand) due(now time.Time) bool {
 	return true
 }
 
-// again has it done at some other time, unless it is wanted already.
-func (e *errand) again(at time.Time) {
-	if !e.wanted {
-		e.wanted, e.at = true, at
-	}
-}
+// again has it done then, as it was not done when it was due.
+func (e *errand) again(at time.Time) { e.wanted, e.at, e.notBefore = true, at, at }
 
 // set gives an instance a role, and returns the one that it had.
 func (s *instances) set(now time.Time, name string, role Role) (before Role, err error) {
@@ -81,10 +77,15 @@ func (s *instances) set(now time.Time, name string, role Role) (before Role, err
 	case Backup:
 		s.resync.want(now)
 	}
-	// A role that is over by the time that its turn comes asks for nothing.
+	s.forget()
+	return before, nil
+}
+
+// forget leaves undone what is for a role that is over by the time that its turn
+// comes.
+func (s *instances) forget() {
 	s.announce.wanted = s.announce.wanted && s.any(Master)
 	s.resync.wanted = s.resync.wanted && s.any(Backup)
-	return before, nil
 }
 
 func (s *instances) any(role Role) bool {
