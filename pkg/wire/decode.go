@@ -52,15 +52,15 @@ func Decode(message []byte) (Advert, error) {
 	return Advert{entries: entries, count: count, syncID: syncID}, nil
 }
 
-// checkEntries proves that there are count entries and nothing else.
+// checkEntries proves that there are count entries and nothing else, and then that
+// what is reserved in them is zero.
 func checkEntries(p []byte, count int) error {
+	reserved := byte(0)
 	for range count {
 		if len(p) < EntrySize {
 			return ErrCount
 		}
-		if p[offReserved] != 0 {
-			return ErrEntryReserved
-		}
+		reserved |= p[offReserved]
 		size := EntrySize
 		if p[offFlags]&seqMaskHigh != 0 {
 			size += OptionsSize
@@ -70,8 +70,11 @@ func checkEntries(p []byte, count int) error {
 		}
 		p = p[size:]
 	}
-	if len(p) != 0 {
+	switch {
+	case len(p) != 0:
 		return ErrCount
+	case reserved != 0:
+		return ErrEntryReserved
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ func TestRefusesABrokenAdvertWhole(t *testing.T) {
 		{"sequence options cut off", func() []byte { return layOut(1, 0x0200, 1)[:40] }, wire.ErrCount, true},
 		{"flags promise options of the last entry", func() []byte { f := layOut(2, 0, 1); f[8+24+20] = 0x02; return f }, wire.ErrCount, true},
 		{"octets after the last entry", func() []byte { return append(layOut(2, 0, 1), 0, 0, 0) }, wire.ErrCount, true},
+		{"octets after the last entry, and a reserved byte", func() []byte { f := append(layOut(2, 0, 1), 0, 0, 0); f[8] = 1; return f }, wire.ErrCount, true},
 		{"reserved byte of an entry", func() []byte { f := layOut(2, 0, 1); f[8+24] = 1; return f }, wire.ErrEntryReserved, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
