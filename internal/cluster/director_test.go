@@ -308,6 +308,8 @@ func TestRefusedMessagesAreCountedByReason(t *testing.T) {
 	broken[len(broken)-7] = 1 // the length of the block
 	other := Keys{Seal: frame.NewKey([frame.KeySize]byte{3})}
 	change := func(f []byte, at int, to byte) []byte { f[at] = to; return f }
+	flipped := sealed(testKeys, 7, body)
+	flipped[50] ^= 1
 	for _, c := range []struct {
 		what string
 		send []byte
@@ -316,7 +318,7 @@ func TestRefusedMessagesAreCountedByReason(t *testing.T) {
 		{"nothing", nil, RefusedShort},
 		{"version 1", make([]byte, 32), RefusedOtherVersion},
 		{"another key", sealed(other, 7, body), RefusedKey},
-		{"a flipped bit", change(sealed(testKeys, 7, body), 50, 1), RefusedSeal},
+		{"a flipped bit", flipped, RefusedSeal},
 		{"no key", sealed(Keys{}, 7, body), RefusedNotSealed},
 		{"another cluster", sealed(testKeys, 8, body), RefusedForeignSyncID},
 		{"cut off", sealed(testKeys, 7, body)[:60], RefusedSize},
