@@ -22,7 +22,13 @@ import (
 // load loads a file of that content with the given arguments.
 func load(t *testing.T, content string, args ...string) (config.Config, string, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "ssyncpd.toml")
+	return loadAs(t, "ssyncpd.toml", content, args...)
+}
+
+// loadAs is load of a file with a name.
+func loadAs(t *testing.T, name, content string, args ...string) (config.Config, string, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}

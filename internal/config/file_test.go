@@ -2,8 +2,6 @@ package config_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,14 +13,9 @@ import (
 )
 
 // loadYAML is load of a file in YAML.
-func loadYAML(t *testing.T, content string, args ...string) (config.Config, string, error) {
+func loadYAML(t *testing.T, content string) (config.Config, string, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "ssyncpd.yaml")
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(flags(t, append([]string{"--config", file}, args...)...))
-	return cfg, file, err
+	return loadAs(t, "ssyncpd.yaml", content)
 }
 
 func TestAFileInYAMLSaysTheSame(t *testing.T) {
