@@ -266,9 +266,7 @@ func (n *Node) finish(now time.Time) {
 	if n.join.failed && n.counters.Counts.Value(Snapshots) == 0 {
 		n.tell(JoinedWithoutDonor, nil)
 	}
-	for _, p := range n.peers.all {
-		p.tried, p.failures, p.refusals = false, 0, 0
-	}
+	n.forgetTrials()
 	// Peers that were there before us have what we owned before this start
 	// only if they are told: they ask nobody.
 	for _, p := range n.peers.all {
@@ -276,6 +274,13 @@ func (n *Node) finish(now time.Time) {
 			n.announceOnce(now)
 			return
 		}
+	}
+}
+
+// forgetTrials makes donors of those that were none while we joined.
+func (n *Node) forgetTrials() {
+	for _, p := range n.peers.all {
+		p.tried, p.failures, p.refusals = false, 0, 0
 	}
 }
 
@@ -304,6 +309,7 @@ func (n *Node) finishAlone(now time.Time) {
 		state = block.StateSynced
 		n.tell(JoinedWithoutDonor, nil)
 	}
+	n.forgetTrials()
 	n.setState(now, state)
 }
 

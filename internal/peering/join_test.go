@@ -142,6 +142,35 @@ func TestWithoutADonorLeftTheJoinerIsSyncedWithAWarning(t *testing.T) {
 	}
 }
 
+// The only donor was out of reach when the joiner gave up waiting. When it is back
+// it is one like any other: services that appear later need one.
+func TestADonorThatIsBackBehindTheEndOfJoiningIsOneAgain(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	donor, joiner := w.hosts[0], w.hosts[1]
+	donor.fill(0, 6000)
+	donor.start()
+	w.run(12*time.Second, w.synced)
+	joiner.lacks = func(uint32) bool { return true }
+	joiner.start()
+	w.run(12*time.Second, func() bool { return joiner.missed > 3000 })
+	w.cut = func(a, b *host) bool { return true }
+	if !w.run(15*time.Second, w.synced) {
+		t.Fatal("not synced")
+	}
+	w.cut = nil
+	w.run(10 * time.Second)
+	if s := joiner.node.State(); s != block.StateDegraded {
+		t.Fatalf("%v without services", s)
+	}
+	joiner.lacks = nil
+	joiner.node.ServicesAppeared(w.now)
+	w.run(time.Minute)
+	if s := joiner.node.State(); s != block.StateSynced {
+		t.Errorf("%v with all services", s)
+	}
+	w.wantEqual()
+}
+
 // Each asks each for what that one owns: with three that know nothing of each
 // other's connections, every table goes out twice, which is the most.
 func TestAllStartAtOnce(t *testing.T) {
