@@ -23,7 +23,7 @@ const (
 	ClonedWhileRunning             // and our start ID: this machine was cloned; start anew
 
 	StateChanged       // from joining to synced, for example
-	JoinedWithoutDonor // synced, but all that could have given a snapshot were lost
+	JoinedWithoutDonor // synced, but nobody that could have given a snapshot did
 	GapsGivenUp        // what a peer sent is lost: a snapshot of what it owns follows
 
 	SnapshotBegun // of a peer
@@ -52,7 +52,7 @@ var kindNames = [...]string{
 	TwinOfOurs:            "another director has our sender ID",
 	ClonedWhileRunning:    "another director has our sender ID and start ID",
 	StateChanged:          "state changed",
-	JoinedWithoutDonor:    "all donors were lost",
+	JoinedWithoutDonor:    "no donor gave a snapshot",
 	GapsGivenUp:           "adverts are lost, asking for a snapshot",
 	SnapshotBegun:         "taking a snapshot",
 	SnapshotDone:          "took a snapshot",

@@ -50,7 +50,7 @@ type join struct {
 	phase   phase
 	begun   time.Time
 	proven  time.Time // the first peer, zero: none
-	failed  bool      // a donor fell silent
+	failed  bool      // a donor fell silent, or refused for too long
 	missing int       // entries refused for lack of a service
 	settled bool      // the marks are set
 	hold    time.Time // joining lasts until then
@@ -202,7 +202,7 @@ func (n *Node) joinTransferred(now time.Time, t *transfer, err error) {
 			j.phase = discovering
 		}
 		if t.donor.refusals++; t.donor.refusals >= maxRefusals {
-			t.donor.tried = true
+			t.donor.tried, j.failed = true, true
 		}
 	case err != nil:
 		j.failed = true

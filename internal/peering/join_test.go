@@ -142,6 +142,23 @@ func TestWithoutADonorLeftTheJoinerIsSyncedWithAWarning(t *testing.T) {
 	}
 }
 
+// A donor whose tables cannot be read is there, and refuses.
+func TestAJoinerThatWasRefusedForTooLongIsSyncedWithAWarning(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	donor, joiner := w.hosts[0], w.hosts[1]
+	donor.fill(0, 1000)
+	donor.start()
+	w.run(12*time.Second, w.synced)
+	donor.broken = true
+	joiner.start()
+	if !w.run(3*time.Minute, w.synced) {
+		t.Fatal("not synced")
+	}
+	if joiner.happened(JoinedWithoutDonor) != 1 {
+		t.Errorf("%v with %d entries, events %v", joiner.node.State(), len(joiner.table), joiner.events)
+	}
+}
+
 // The only donor was out of reach when the joiner gave up waiting. When it is back
 // it is one like any other: services that appear later need one.
 func TestADonorThatIsBackBehindTheEndOfJoiningIsOneAgain(t *testing.T) {
