@@ -25,8 +25,8 @@ const (
 
 	busyMin = 100 * time.Millisecond // random, until a donor that refused is asked again
 	busyMax = 500 * time.Millisecond
-	// maxFailures is how often a donor is asked that is heard, and sends no
-	// chunk for donorTimeout.
+	// maxFailures is how often a donor is asked that is lost, or sends no chunk
+	// for donorTimeout.
 	maxFailures = 3
 	// maxRefusals is how often a donor is asked that refuses: for a minute or
 	// so, in which it may serve others.
@@ -206,9 +206,10 @@ func (n *Node) joinTransferred(now time.Time, t *transfer, err error) {
 		}
 	case err != nil:
 		j.failed = true
-		// One that is still heard may have missed the request.
+		// One that is still heard may have missed the request, and one that is
+		// lost may be back.
 		t.donor.failures++
-		t.donor.tried = !t.donor.live() || t.donor.failures >= maxFailures
+		t.donor.tried = t.donor.failures >= maxFailures
 		t.donor.exchanged = t.donor.tried
 		if j.phase == fetching {
 			j.phase = discovering

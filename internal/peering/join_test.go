@@ -142,6 +142,69 @@ func TestWithoutADonorLeftTheJoinerIsSyncedWithAWarning(t *testing.T) {
 	}
 }
 
+// The only donor is out of reach for a while, and heard again before the joiner
+// gives up waiting for a peer: it is asked again, rather than done without.
+func TestADonorThatIsBackIsAskedAgain(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	donor, joiner := w.hosts[0], w.hosts[1]
+	donor.fill(0, 1000)
+	donor.start()
+	w.run(12*time.Second, w.synced)
+	joiner.start()
+	if !w.run(time.Second, func() bool { return len(joiner.table) > 0 }) {
+		t.Fatal("no snapshot")
+	}
+	w.cut = func(a, b *host) bool { return true }
+	if !w.run(4*time.Second, func() bool { return joiner.happened(PeerLost) > 0 }) {
+		t.Fatal("the donor is not lost")
+	}
+	w.run(200 * time.Millisecond)
+	w.cut = nil
+	if !w.run(15*time.Second, w.synced) {
+		t.Fatal("not synced")
+	}
+	if joiner.happened(JoinedWithoutDonor) > 0 {
+		t.Error("it did without a donor")
+	}
+	w.wantEqual()
+}
+
+// The only donor has gaps, is lost before that is put up with, and is heard again:
+// it has all the time again to fill them.
+func TestADonorThatIsBackHasItsTimeToFillGapsAgain(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	donor, third, joiner := w.hosts[0], w.hosts[1], w.hosts[2]
+	away := false
+	w.cut = func(a, b *host) bool {
+		return (a == joiner || b == joiner) && (away || a == third || b == third)
+	}
+	donor.start()
+	third.start()
+	w.run(12*time.Second, w.synced)
+	third.broken = true
+	donor.node.Resync(w.now, third.id)
+	w.run(2 * time.Second)
+	joiner.start()
+	joiner.node.cfg.JoinTimeout = time.Minute
+	if !w.run(time.Second, func() bool { return joiner.count(Proofs) > 0 }) {
+		t.Fatal("the donor is not proven")
+	}
+	away = true
+	w.run(10 * time.Second)
+	away = false
+	if !w.run(2*time.Second, func() bool { return joiner.happened(PeerBack) > 0 }) {
+		t.Fatal("the donor is not back")
+	}
+	w.run(gapsPatience - time.Millisecond)
+	if n := joiner.count(SentRequests); n > 0 {
+		t.Errorf("%d requests to a donor with gaps", n)
+	}
+	w.run(time.Second)
+	if joiner.count(SentRequests) == 0 {
+		t.Error("it is not asked behind that time")
+	}
+}
+
 // A donor whose tables cannot be read is there, and refuses.
 func TestAJoinerThatWasRefusedForTooLongIsSyncedWithAWarning(t *testing.T) {
 	w := newWorld(t, 1, 2)

@@ -143,6 +143,7 @@ func (n *Node) heardFrom(now time.Time, p *peer) {
 	if p.lost {
 		p.lost = false
 		p.gaps.retry(now.Add(n.nackDelay()))
+		n.join.proof(now)
 		n.tell(PeerBack, p)
 		n.wake(now)
 	}
