@@ -268,3 +268,26 @@ func TestOtherAnswersChangeNothing(t *testing.T) {
 		t.Errorf("room for %d, before %d", h.node.Room(), before)
 	}
 }
+
+// The link begins to lose long frames just as a snapshot was asked for: those that
+// were built for more never come, however often they are sent, and short ones do.
+func TestASnapshotWhoseChunksDoNotPassIsBegunAnew(t *testing.T) {
+	seeds(t, 3, func(t *testing.T, seed uint64) {
+		w := newWide(t, seed, 2, 1)
+		donor, joiner := w.hosts[0], w.hosts[1]
+		donor.fill(0, 3000)
+		donor.start()
+		w.run(12*time.Second, w.synced)
+		w.narrow = func(from, _ *host, _ int) int {
+			if from == donor && joiner.count(SentRequests) > 0 {
+				return 800
+			}
+			return fullRoom
+		}
+		joiner.start()
+		if !w.run(30*time.Second, w.synced) {
+			t.Fatalf("joining for 30 s, with %d of %d entries", len(joiner.table), len(donor.table))
+		}
+		w.wantEqual()
+	})
+}

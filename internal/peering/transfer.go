@@ -14,7 +14,7 @@ const (
 	ackDelay        = 50 * time.Millisecond
 	requestRetryMin = 500 * time.Millisecond // until the first chunk; doubling
 	requestRetryMax = time.Second
-	donorTimeout    = 5 * time.Second // without a chunk
+	donorTimeout    = 5 * time.Second // without a new chunk
 )
 
 // Why a snapshot ends early.
@@ -30,7 +30,7 @@ type transfer struct {
 	classes block.Classes
 	owned   bool
 	entered time.Time
-	heard   time.Time // the last chunk
+	heard   time.Time // the last new chunk
 	retry   time.Time // of the request
 	wait    time.Duration
 
@@ -150,13 +150,15 @@ func (n *Node) takeChunk(now time.Time, p *peer, c *block.SnapshotChunk, body *b
 		n.counters.Troubles.Add(ChunkUnasked, 1)
 		return
 	}
-	t.heard = now
-	switch {
-	case !isNew:
-	case t.inspection != nil:
-		t.inspection.take(body.Blocks())
-	default:
-		n.apply(body, 0)
+	if isNew {
+		// Those that come again are no progress: the others may never come,
+		// as they were built for links that took more.
+		t.heard = now
+		if t.inspection != nil {
+			t.inspection.take(body.Blocks())
+		} else {
+			n.apply(body, 0)
+		}
 	}
 	t.unacked++
 	t.ackDue = now.Add(ackDelay)
