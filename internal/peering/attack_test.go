@@ -1,6 +1,7 @@
 package peering
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -115,6 +116,46 @@ func TestReplayAcrossARestartOfTheReceiverIsDropped(t *testing.T) {
 	}
 	if h.trouble(UnprovenAdvert) == 0 {
 		t.Error("none was counted")
+	}
+}
+
+// Two directors that forgot each other hear each other again. Somebody sends, over and
+// over and from elsewhere, the challenges that they once proved themselves by: the
+// answers are not to go there instead of to the peer.
+func TestReplayedChallengesDoNotKeepDirectorsApart(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	all := w.record()
+	w.startAll()
+	w.run(12*time.Second, w.synced)
+	w.spy = nil
+	var challenges []recorded
+	for _, r := range *all {
+		body, err := block.Parse(r.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b block.Block
+		for blocks := body.Blocks(); blocks.Next(&b); {
+			if b.Type == block.TypeChallenge {
+				challenges = append(challenges, r)
+				break
+			}
+		}
+	}
+	w.cut = func(a, b *host) bool { return true }
+	w.run(forgetProven + 10*time.Second)
+	w.cut = nil
+	elsewhere := Origin{Addr: netip.MustParseAddrPort("10.0.3.200:114")}
+	for range 500 {
+		for _, r := range challenges {
+			w.inject(w.hosts[1-r.from.index], elsewhere, r.body, 0)
+		}
+		w.run(10 * time.Millisecond)
+	}
+	for _, h := range w.hosts {
+		if h.node.livePeers() != 1 {
+			t.Errorf("host %d does not have its peer 5 s later", h.index)
+		}
 	}
 }
 

@@ -33,8 +33,14 @@ func (l *limiter) pass(now time.Time, interval time.Duration, most int) bool {
 }
 
 // examine looks at a frame of a peer whose freshness is not proven. A good
-// ECHO in it is the proof: then the frame is a fresh one.
-func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
+// ECHO in it is the proof: then the frame is a fresh one. Any other one that was
+// sent before what came already may be a replay: it decides nothing.
+func (n *Node) examine(now time.Time, p *peer, from Origin, body *block.Body) {
+	p.heard = now
+	newer := body.Number > p.newest
+	if newer {
+		p.newest, p.origin = body.Number, from
+	}
 	var b block.Block
 	for blocks := body.Blocks(); blocks.Next(&b); {
 		if b.Type != block.TypeEcho {
@@ -46,6 +52,7 @@ func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
 		case p.challenged.IsZero() || e.Challenge != p.challenge:
 			n.counters.Troubles.Add(EchoWrong, 1)
 		default:
+			p.origin = from
 			n.prove(now, p, body.Number)
 			p.links.begin(now, p.origin.Link, body.Number)
 			n.take(now, p, body)
@@ -53,7 +60,7 @@ func (n *Node) examine(now time.Time, p *peer, body *block.Body) {
 		}
 	}
 	for blocks := body.Blocks(); blocks.Next(&b); {
-		n.examineBlock(now, p, b)
+		n.examineBlock(now, p, b, newer)
 	}
 	if p.challenged.IsZero() && n.heartbeat.challenges.pass(now, challengeInterval, challengeBurst) {
 		n.draw(p)
@@ -70,8 +77,9 @@ func (n *Node) waiting(now time.Time, p *peer, r *block.SnapshotRequest) {
 	}
 }
 
-// examineBlock does the little that a block of an unproven peer may do.
-func (n *Node) examineBlock(now time.Time, p *peer, b block.Block) {
+// examineBlock does the little that a block of an unproven peer may do. What is
+// not newer than the others that came is not answered.
+func (n *Node) examineBlock(now time.Time, p *peer, b block.Block, newer bool) {
 	trouble := UnprovenOther
 	switch b.Type {
 	case block.TypeHeartbeat:
@@ -79,8 +87,9 @@ func (n *Node) examineBlock(now time.Time, p *peer, b block.Block) {
 		p.setName(h.Name)
 		return
 	case block.TypeChallenge:
-		c, _ := b.Challenge()
-		n.takeChallenge(now, p, &c)
+		if c, _ := b.Challenge(); newer || c.Peer != n.cfg.Self { // others' are counted
+			n.takeChallenge(now, p, &c)
+		}
 		return
 	case block.TypeEcho:
 		return
@@ -92,8 +101,9 @@ func (n *Node) examineBlock(now time.Time, p *peer, b block.Block) {
 		trouble = UnprovenGone
 	case block.TypeSnapshotRequest:
 		trouble = UnprovenRequest
-		r, _ := b.SnapshotRequest()
-		n.waiting(now, p, &r)
+		if r, _ := b.SnapshotRequest(); newer {
+			n.waiting(now, p, &r)
+		}
 	case block.TypeSnapshotChunk:
 		trouble = UnprovenChunk
 	case block.TypeSnapshotAck:

@@ -157,8 +157,7 @@ func (n *Node) Receive(now time.Time, from Origin, body *block.Body) {
 		}
 	}
 	if !p.proven {
-		p.heard, p.origin = now, from
-		n.examine(now, p, body)
+		n.examine(now, p, from, body)
 		return
 	}
 	newOnLink, back := p.links.take(now, from.Link, body.Number)

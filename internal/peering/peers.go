@@ -24,6 +24,7 @@ type peer struct {
 	heard  time.Time // the last frame
 	proven bool
 	lost   bool
+	newest uint64 // the highest frame number before the proof
 
 	challenge  [16]byte
 	challenged time.Time // last
