@@ -55,6 +55,7 @@ type join struct {
 	settled bool      // the marks are set
 	hold    time.Time // joining lasts until then
 	told    bool      // what we own was announced
+	whole   bool      // a donor gave everything, or there was nobody to
 }
 
 // proof notes that a peer is there.
@@ -215,7 +216,9 @@ func (n *Node) joinTransferred(now time.Time, t *transfer, err error) {
 			j.phase = discovering
 		}
 	case j.phase == fetching:
-		j.phase = settling
+		j.phase, j.whole = settling, true
+	case j.phase == exchanging:
+		j.whole = true
 	}
 }
 
@@ -264,7 +267,7 @@ func (n *Node) finish(now time.Time) {
 	default:
 		n.setState(now, block.StateSynced)
 	}
-	if n.join.failed && n.counters.Counts.Value(Snapshots) == 0 {
+	if n.join.failed && !n.join.whole {
 		n.tell(JoinedWithoutDonor, nil)
 	}
 	n.forgetTrials()

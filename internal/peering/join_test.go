@@ -251,6 +251,120 @@ func TestADonorThatIsBackBehindTheEndOfJoiningIsOneAgain(t *testing.T) {
 	w.wantEqual()
 }
 
+// orphan makes copies of entries whose owner is gone.
+func (h *host) orphan(from, count uint32) {
+	h.fill(from, count)
+	for key := from; key < from+count; key++ {
+		r := h.table[key]
+		h.table[key] = row{r.value, r.at, false}
+	}
+}
+
+// The link is not there when a director starts, as behind a switch port that learns
+// first. What its peer has of others, or of the director's own earlier start, is
+// owned by nobody: a snapshot of what the peer owns would not have it.
+func TestADirectorThatWasAloneSinceItsStartAsksForEverything(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		lack bool // it is degraded then
+	}{{"synced", false}, {"degraded", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, 1, 3)
+			late := w.hosts[2]
+			w.hosts[0].fill(0, 300)
+			w.hosts[0].orphan(1000, 300)
+			w.hosts[1].fill(2000, 300)
+			w.cut = func(a, b *host) bool { return a == late || b == late }
+			w.hosts[0].start()
+			w.run(12*time.Second, w.synced)
+			w.hosts[1].start()
+			w.run(12*time.Second, w.synced)
+			w.run(5 * time.Second)
+			late.start()
+			w.run(30 * time.Second)
+			if s := late.node.State(); s != block.StateSyncedAlone {
+				t.Fatalf("%v without a link", s)
+			}
+			if tt.lack {
+				late.lacks = func(key uint32) bool { return key%10 == 0 }
+			}
+			w.cut = nil
+			if !w.run(12*time.Second, func() bool { return late.node.State() != block.StateSyncedAlone }) {
+				t.Fatal("still alone")
+			}
+			if !tt.lack {
+				w.wantEqual()
+			} else if n := len(late.table); n != 810 {
+				t.Errorf("%d entries, want the 810 that it has a service for", n)
+			}
+			w.run(10 * time.Second)
+			if n := late.count(SentChunks); n > 10 {
+				t.Errorf("it served %d chunks", n)
+			}
+		})
+	}
+}
+
+// Of several that turn up at once, it is the one with the most entries that is asked
+// for everything.
+func TestADirectorThatWasAloneAsksWhoHasTheMost(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	late, empty, full := w.hosts[0], w.hosts[1], w.hosts[2]
+	full.orphan(0, 600)
+	w.cut = func(a, b *host) bool { return true }
+	w.startAll()
+	w.run(30 * time.Second)
+	w.cut = func(a, b *host) bool { return a != late && b != late }
+	w.run(3 * time.Second)
+	if n := len(late.table); n != 600 {
+		t.Errorf("%d of 600 entries", n)
+	}
+	if n := empty.count(SnapshotsServed) + full.count(SnapshotsServed); n != 1 {
+		t.Errorf("%d snapshots were served", n)
+	}
+}
+
+// The only donor is lost in the midst of its snapshot, and back when the joiner has
+// given up: what is made up for is everything.
+func TestWhatADonorWasAskedForInVainIsAskedForWhenItIsBack(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	donor, joiner := w.hosts[0], w.hosts[1]
+	donor.orphan(0, 6000)
+	donor.start()
+	w.run(12*time.Second, w.synced)
+	joiner.start()
+	w.run(12*time.Second, func() bool { return len(joiner.table) > 3000 })
+	w.cut = func(a, b *host) bool { return true }
+	if !w.run(15*time.Second, w.synced) || joiner.happened(JoinedWithoutDonor) != 1 {
+		t.Fatalf("%v, events %v", joiner.node.State(), joiner.events)
+	}
+	w.cut = nil
+	w.run(10 * time.Second)
+	w.wantEqual()
+}
+
+// A donor that refuses is asked for everything later and later, and has it in the end.
+func TestADonorThatRefusedIsAskedForEverythingLater(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	donor, joiner := w.hosts[0], w.hosts[1]
+	donor.orphan(0, 1000)
+	donor.start()
+	w.run(12*time.Second, w.synced)
+	donor.broken = true
+	joiner.start()
+	if !w.run(3*time.Minute, w.synced) {
+		t.Fatal("not synced")
+	}
+	before := joiner.count(SentRequests)
+	w.run(time.Minute)
+	if n := joiner.count(SentRequests) - before; n < 5 || n > 7 {
+		t.Errorf("%d requests within a minute", n)
+	}
+	donor.broken = false
+	w.run(time.Minute)
+	w.wantEqual()
+}
+
 // Each asks each for what that one owns: with three that know nothing of each
 // other's connections, every table goes out twice, which is the most.
 func TestAllStartAtOnce(t *testing.T) {

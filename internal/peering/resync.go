@@ -76,8 +76,16 @@ func (n *Node) tickResync(now time.Time) {
 	if n.join.phase != joined || n.transfer.donor != nil {
 		return
 	}
-	if n.join.state == block.StateSyncedAlone && n.inCompany() {
+	company := n.inCompany()
+	if n.join.state == block.StateSyncedAlone && company {
 		n.setState(now, block.StateSynced)
+	}
+	if !n.join.whole {
+		if at := n.join.proven.Add(exchangeDelay); now.Before(at) {
+			n.wake(at) // others may have more than the first that turns up
+			return
+		}
+		n.join.whole = company
 	}
 	if n.resync.wanted {
 		if p, _ := n.chooseDonor(now, false); p == nil {
@@ -93,6 +101,7 @@ func (n *Node) tickResync(now time.Time) {
 			return
 		}
 	}
+	var next *peer
 	for _, p := range n.peers.all {
 		if !p.live() || !p.resync.wanted {
 			continue
@@ -101,8 +110,13 @@ func (n *Node) tickResync(now time.Time) {
 			n.wake(at)
 			continue
 		}
-		n.ask(now, p, true)
-		return
+		if next == nil || !n.join.whole && p.before(next) {
+			next = p
+		}
+	}
+	if next != nil {
+		// Without a donor until now, what the peer has of others is wanted, too.
+		n.ask(now, next, n.join.whole)
 	}
 }
 
@@ -140,11 +154,13 @@ func later(a, b time.Time) time.Time {
 
 // resyncTransferred goes on behind a snapshot.
 func (n *Node) resyncTransferred(now time.Time, t *transfer, err error) {
-	kind := &t.donor.resync.backoff
-	if !t.owned {
-		kind = &n.resync.backoff
+	if t.owned || !n.join.whole {
+		t.donor.resync.ended(now)
 	}
-	kind.ended(now)
+	if !t.owned {
+		n.resync.ended(now)
+		n.join.whole = n.join.whole || err == nil
+	}
 	switch {
 	case err == errRefused:
 		t.donor.busy = now.Add(n.between(busyMin, busyMax))
