@@ -144,6 +144,36 @@ func TestObjectsThatFailAreOpenedAgain(t *testing.T) {
 	})
 }
 
+// What a joiner's donor sends while the objects cannot be used is lost, and nobody
+// else owns it: the joiner is not synced without it.
+func TestObjectsThatFailWhileJoiningMissNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := new(lan)
+		slow := testSettings()
+		slow.MaxPPS = 40
+		copies := newKernel()
+		for key := range uint32(2000) {
+			copies.table[key] = 1
+		}
+		a := start(t, 1, copies, slow, l)
+		pass(6 * time.Second)
+		b := start(t, 2, newKernel(), testSettings(), l)
+		pass(1500 * time.Millisecond)
+		b.kernel.do(func(k *kernel) { k.failing = errors.New("module unloaded") })
+		pass(1500 * time.Millisecond)
+		b.kernel.do(func(k *kernel) { k.failing = nil })
+		for range 100 {
+			if pass(100 * time.Millisecond); b.state(t) != block.StateJoining {
+				break
+			}
+		}
+		if s := b.state(t); s != block.StateSynced {
+			t.Errorf("it is %v", s)
+		}
+		equal(t, a, b)
+	})
+}
+
 func TestLostNewsIsMadeUpFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pair(t, new(lan))

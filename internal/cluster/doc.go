@@ -21,5 +21,5 @@
 //
 // A link that fails is opened again, with a back-off, while the others go on.
 // Objects that fail are opened again, too; then everything that this director
-// owns is announced, and its peers are asked for what they own.
+// owns is announced, and a peer is asked for everything.
 package cluster

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/peering"
@@ -207,6 +208,9 @@ func (d *Director) tendHoldings(now time.Time) {
 			if k.retry.failed(now, err) {
 				d.log.Error("the kernel's objects cannot be used, opening them again", "error", err)
 			}
+			if !slices.ContainsFunc(d.holdings.all, (*holding).usable) {
+				d.node.Interrupt(now)
+			}
 		}
 		if k.objects != nil || !k.retry.due(now) {
 			continue
@@ -220,9 +224,9 @@ func (d *Director) tendHoldings(now time.Time) {
 		}
 		k.opened(now, objects)
 		d.counters.Counts.Add(Reopened, 1)
-		asked := d.node.Resync(now, 0)
+		peers := d.node.Restore(now)
 		d.node.Announce(now)
-		d.log.Info("the kernel's objects are open again: announcing what this director owns, asking peers for what they own", "asked", asked)
+		d.log.Info("the kernel's objects are open again: announcing what this director owns, asking for everything that peers have", "peers", peers)
 	}
 }
 

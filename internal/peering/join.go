@@ -56,6 +56,8 @@ type join struct {
 	hold    time.Time // joining lasts until then
 	told    bool      // what we own was announced
 	whole   bool      // a donor gave everything, or there was nobody to
+
+	interrupted bool // nothing can be applied
 }
 
 // proof notes that a peer is there.
@@ -78,7 +80,7 @@ func (j *join) willCover(p *peer) bool {
 }
 
 func (n *Node) tickJoin(now time.Time) {
-	if n.join.phase == joined || n.transfer.donor != nil {
+	if n.join.phase == joined || n.join.interrupted || n.transfer.donor != nil {
 		return
 	}
 	switch n.join.phase {

@@ -70,10 +70,40 @@ func (n *Node) Resync(now time.Time, sender uint32) (asked int) {
 	return asked
 }
 
+// Interrupt says that nothing can be applied until Restore: nothing is asked for,
+// and joining does not end.
+func (n *Node) Interrupt(now time.Time) {
+	n.join.interrupted = true
+	n.beginAnew(now)
+}
+
+// Restore asks for everything again, as what came was not applied for a while. It
+// returns how many peers there are.
+func (n *Node) Restore(now time.Time) (peers int) {
+	n.join.interrupted = false
+	n.beginAnew(now)
+	return n.Resync(now, 0)
+}
+
+// beginAnew forgets what was asked for, and how far joining is.
+func (n *Node) beginAnew(now time.Time) {
+	if n.transfer.inspection == nil {
+		n.transfer = transfer{}
+	}
+	n.join.whole = false
+	if n.join.phase != joined {
+		n.join.phase, n.join.settled = discovering, false
+		for _, p := range n.peers.all {
+			p.exchanged = false
+		}
+	}
+	n.wake(now)
+}
+
 // tickResync begins the next one: one at a time.
 func (n *Node) tickResync(now time.Time) {
 	n.tickAnnounce(now)
-	if n.join.phase != joined || n.transfer.donor != nil {
+	if n.join.phase != joined || n.join.interrupted || n.transfer.donor != nil {
 		return
 	}
 	company := n.inCompany()
