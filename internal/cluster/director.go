@@ -189,7 +189,7 @@ func (d *Director) start(now time.Time) {
 	}, peering.Parts{
 		Network: &d.network, Sink: &d.holdings, Source: &d.holdings, Observer: &d.observer, Random: system{}, Finder: &d.finder,
 	}, now)
-	d.news.fit(d.node.Room())
+	d.counters.Troubles.Add(TooLong, d.news.fit(d.node.Room()))
 	d.log.Info("joining", "self", self, "name", d.cfg.Name, "suite", d.suite)
 }
 

@@ -33,11 +33,21 @@ type sweep struct {
 	failing bool         // since the last one that did not, and that was said
 }
 
-// fit begins a new outbox. It reports whether something waited in the old one,
-// which is lost: the caller makes up for it.
-func (n *news) fit(room int) (lost bool) {
-	lost = n.out != nil && n.out.Len() > 0
+// fit begins a new outbox, with what waited in the old one. It returns how much of
+// that is too long, and lost: the caller makes up for it.
+func (n *news) fit(room int) (lost int) {
+	old := n.out
 	n.out = NewOutbox(room)
+	if old == nil {
+		return 0
+	}
+	for _, body := range old.Next(old.Len()) {
+		if len(body) > room {
+			lost++
+			continue
+		}
+		n.out.Add(body)
+	}
 	return lost
 }
 

@@ -232,7 +232,8 @@ func (d *Director) fit(now time.Time) {
 // a link takes less than it claims.
 func (d *Director) refit(now time.Time) {
 	if room := d.node.Room(); room != d.news.out.Room() {
-		if d.news.fit(room) {
+		if lost := d.news.fit(room); lost > 0 {
+			d.counters.Troubles.Add(TooLong, lost)
 			d.node.Announce(now)
 		}
 	}
