@@ -273,16 +273,18 @@ func TestStreamsThroughAFirewallReachAPeer(t *testing.T) {
 	}
 }
 
-// lose has a director miss one of three frames. By chance: in a pattern, what is
-// repeated may be what is lost each time.
+// lose has a director miss the next three frames, and one of three behind those. By
+// chance: in a pattern, what is repeated may be what is lost each time.
 func lose(t *testing.T, ns *netnstest.Namespace) {
 	t.Helper()
 	nft := exec.Command("ip", "netns", "exec", ns.Name, "nft", "-f", "-")
 	nft.Stdin = strings.NewReader(`
 table inet loss {
+	counter lost {}
 	chain input {
 		type filter hook input priority -300;
-		ip protocol 114 numgen random mod 3 0 counter drop
+		ip protocol 114 numgen inc mod 1000000 < 3 counter name lost drop
+		ip protocol 114 numgen random mod 3 0 counter name lost drop
 	}
 }
 `)
@@ -294,11 +296,11 @@ table inet loss {
 // lost returns how many frames a director did not hear.
 func lost(t *testing.T, ns *netnstest.Namespace) (frames int) {
 	t.Helper()
-	out, err := exec.Command("ip", "netns", "exec", ns.Name, "nft", "list", "table", "inet", "loss").Output()
+	out, err := exec.Command("ip", "netns", "exec", ns.Name, "nft", "list", "counter", "inet", "loss", "lost").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, counter, _ := strings.Cut(string(out), "counter packets ")
+	_, counter, _ := strings.Cut(string(out), "packets ")
 	if _, err := fmt.Sscan(counter, &frames); err != nil {
 		t.Fatalf("%v in: %s", err, out)
 	}
