@@ -210,7 +210,7 @@ func (d director) tells(t *testing.T, peer director, count int) {
 	eventually(t, time.Minute, func() string {
 		own, copies := d.table(t, true), peer.table(t, false)
 		if len(own) != count {
-			return fmt.Sprintf("%s owns %d connections, %d were opened", d.Name(), len(own), count)
+			return fmt.Sprintf("%s owns %d connections, %d were opened; all that it has:\n%s", d.Name(), len(own), count, d.shell(t, "ssyncpd dump"))
 		}
 		for _, one := range own {
 			if _, has := slices.BinarySearch(copies, one); !has {
