@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,6 +127,16 @@ func (d *Daemon) Operator(t testing.TB, answer any, args ...string) int {
 		t.Fatalf("%s: %v: %v, %v: %s", d.director.Name, args, parsed, err, out)
 	}
 	return code
+}
+
+// Explain returns what the daemon says of a client's connections, here and at its
+// peers, as an operator reads it.
+func (d *Daemon) Explain(client netip.AddrPort) string {
+	out, err := d.director.Run(image.Daemon, "--admin-socket", d.director.adminSocket(), "explain", client.String())
+	if err != nil {
+		return fmt.Sprintf("%v: %s", err, out)
+	}
+	return out
 }
 
 // Doctor has ssyncpd look at the director, with the configuration of the daemon,

@@ -52,6 +52,7 @@ type soak struct {
 	started [soakDirectors]time.Time // the daemons
 	tallies [soakDirectors]tally
 	drops   map[string]uint64 // since the last sample
+	lacking netip.AddrPort    // a stream that a director has not
 	samples []sample
 }
 
@@ -198,6 +199,9 @@ func (s *soak) settle(t *testing.T, after string) {
 		if time.Since(said) > soakSlow {
 			said = time.Now()
 			t.Logf("%s: not well after %v: %s", after, time.Since(began).Round(time.Second), because)
+			if s.lacking.IsValid() {
+				t.Log(s.daemons[third].Explain(s.lacking))
+			}
 		}
 	}
 	t.Fatalf("%s: after %v: %s", after, soakWithin, because)
@@ -205,6 +209,7 @@ func (s *soak) settle(t *testing.T, after string) {
 
 // unsettled returns what is not well yet.
 func (s *soak) unsettled(t *testing.T) string {
+	s.lacking = netip.AddrPort{}
 	for i, want := range []string{"MASTER", "BACKUP"} {
 		if state := s.keepalived[i].State(); state != want {
 			return fmt.Sprintf("%s is %s, and should be %s", s.Directors[i].Name, state, want)
@@ -229,6 +234,7 @@ func (s *soak) unsettled(t *testing.T) string {
 		for _, r := range due {
 			if c := table[r.local]; c.State != "ESTABLISHED" && r.lives() {
 				if missing++; missing == 1 {
+					s.lacking = r.local
 					first = fmt.Sprintf("%v: %q", r.local, c.State)
 				}
 			}
