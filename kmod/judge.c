@@ -127,13 +127,18 @@ static int ssyncp_progress(u16 protocol, u16 state)
  */
 #define SSYNCP_SLACK		HZ
 #define SSYNCP_TEMPLATE_SLACK	(HZ / 4)
+#define SSYNCP_ENDED_SLACK	(HZ / 2)
 
 /*
  * The age that e must not be over, to be news of cp. Packets of one handshake
  * follow each other within less than messages about them differ in the time
  * that they take: what brings a connection further in its life is not old news
  * for being a little older. Nor is it of a template, which changes without a
- * packet, to ASSURED and never back.
+ * packet, to ASSURED and never back. Nor is it of a connection that ended here
+ * while a peer has it open: its client uses the port again there, and the
+ * daemon, which was refused that at first (local_hold), says it half a second
+ * older than it is. Were it wrong, a connection that ended would be a copy for
+ * a while.
  */
 static unsigned long ssyncp_news_age(const struct ip_vs_conn *cp,
 				     const struct ssyncp_entry *e,
@@ -146,6 +151,9 @@ static unsigned long ssyncp_news_age(const struct ip_vs_conn *cp,
 	if (ssyncp_progress(cp->protocol, rec->state) >
 	    ssyncp_progress(cp->protocol, cp->state))
 		return age + SSYNCP_SLACK;
+	if (ssyncp_conn_owned(cp) && ssyncp_conn_closing(cp) &&
+	    !ssyncp_state_closing(cp->protocol, rec->state))
+		return age + SSYNCP_ENDED_SLACK;
 	return age;
 }
 

@@ -10,7 +10,8 @@ const (
 	// withheldFor is a little more than the module's local_hold_ms.
 	withheldFor = 3500 * time.Millisecond
 	// withheldOlder is what messages may differ in the time that they take: only
-	// what is fresher by that much is to beat what this director saw itself.
+	// what is fresher by that much is to beat what this director saw itself, unless
+	// that has closed: the module makes up for it there.
 	withheldOlder = 500 * time.Millisecond
 	// withheldMax bounds what is kept, in bytes: 12,000 connections.
 	withheldMax = 1 << 20

@@ -52,10 +52,12 @@
  * connection. Only fresher news is applied: an entry older than what this
  * director knows is refused as stale. Messages take different times: where an
  * entry brings a connection further in its life (opening, established, half
- * closed, closed), a second does not count. A copy gets timeout_ms - age_ms to
- * live. timeout_ms 0 in a write means: unknown; the module takes the
- * protocol's timeout of that state, and for a template the persistence
- * timeout of the service that it is bound to.
+ * closed, closed), a second does not count; nor does half of one where the
+ * connection closed here, on the director that saw its packets, and is open
+ * in the entry. A copy gets timeout_ms - age_ms to live. timeout_ms 0 in a
+ * write means: unknown; the module takes the protocol's timeout of that state,
+ * and for a template the persistence timeout of the service that it is bound
+ * to.
  *
  * told_ms is for people, in a SNAPSHOT of everything; elsewhere it is 0. Of a
  * connection that this director owns it is the time since the packet that peers

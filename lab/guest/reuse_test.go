@@ -140,9 +140,7 @@ func TestPortUsedAgainBehindAFailover(t *testing.T) {
 				tt.end(stream)
 				clients = append(clients, client)
 			}
-			// B is told that they ended; and what A refuses it takes half a second
-			// older when it is tried again (docs/decisions.md).
-			time.Sleep(time.Second)
+			time.Sleep(300 * time.Millisecond) // B is told that they ended
 			c.Activate(t, b)
 			var again []*traffic.Stream
 			for _, client := range clients {
