@@ -50,6 +50,14 @@ func (c Config) Version1Link() (Link, bool) {
 	return c.Links[i], true
 }
 
+// SharesPort reports whether another link has the UDP port of one, on another
+// interface.
+func (c Config) SharesPort(l Link) bool {
+	return slices.ContainsFunc(c.Links, func(other Link) bool {
+		return l.UDPPort != 0 && l.UDPPort == other.UDPPort && l.ipv4() == other.ipv4() && l.Interface != other.Interface
+	})
+}
+
 // Limits of what a key takes.
 const (
 	LinksMax = 4
@@ -144,6 +152,9 @@ func (p *problems) links(tables []map[string]any, auth Auth) []Link {
 		if slices.ContainsFunc(links, link.overlaps) {
 			p.add(linkKey(i, ""), nil, "has the peers of an earlier link on the same interface: remove one of the two")
 		}
+		if slices.ContainsFunc(links, link.collides) {
+			p.add(linkKey(i, "udp_port"), table["udp_port"], "also that of an earlier link on the same interface: name another one, on all directors")
+		}
 		links = append(links, link)
 	}
 	return links
@@ -156,6 +167,13 @@ func (l Link) overlaps(other Link) bool {
 		(l.Multicast() && l.Group == other.Group ||
 			slices.ContainsFunc(l.Peers, func(peer netip.Addr) bool { return slices.Contains(other.Peers, peer) }))
 }
+
+// collides reports whether the system would not give both the port.
+func (l Link) collides(other Link) bool {
+	return l.UDPPort != 0 && l.UDPPort == other.UDPPort && l.Interface == other.Interface && l.ipv4() == other.ipv4()
+}
+
+func (l Link) ipv4() bool { return l.Group.Is4() || len(l.Peers) > 0 && l.Peers[0].Is4() }
 
 func (p *problems) link(i int, table map[string]any, auth Auth) Link {
 	at := func(key string) string { return linkKey(i, key) }

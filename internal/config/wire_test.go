@@ -81,6 +81,17 @@ peers = ["2001:db8::2"]
 	})
 }
 
+func TestLinksMayHaveOnePort(t *testing.T) {
+	for _, links := range []string{
+		"eth1,udp_port=7114;eth2,udp_port=7114",
+		"eth1,udp_port=7114;eth1,group=ff12::81,udp_port=7114",
+	} {
+		if _, _, err := load(t, version2, "--links", links); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLinkOfVersion1(t *testing.T) {
 	for _, tt := range []struct {
 		links string
@@ -128,6 +139,7 @@ func TestRefusedOfVersion2(t *testing.T) {
 		{"link with an interface that is no name", version2 + "[[links]]\ninterface = 'a/b'", "links[1].interface", "a/b", "not an interface name"},
 		{"unknown key of a link", link("port = 5"), "links[1].port", int64(5), "use one of interface, group, peers, udp_port, ttl"},
 		{"the second link", link("") + "[[links]]\ninterface = 'eth2'\nudp_port = 65536", "links[2].udp_port", int64(65536), "0 to 65535"},
+		{"a port twice on an interface", link("udp_port = 7114") + "\n[[links]]\ninterface = 'eth1'\npeers = ['10.0.0.2']\nudp_port = 7114", "links[2].udp_port", int64(7114), "name another one"},
 		{"group not multicast", link("group = '10.0.0.1'"), "links[1].group", "10.0.0.1", "not a multicast address"},
 		{"group of this host only", link("group = 'ff01::81'"), "links[1].group", "ff01::81", "never leaves this host"},
 		{"group with a zone", link("group = 'ff12::81%eth1'"), "links[1].group", "ff12::81%eth1", `write "ff12::81"`},

@@ -75,8 +75,20 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 			return nil, err
 		}
 	}
+	beside := new(transport.Interfaces)
 	for _, link := range cfg.Links {
-		parts.Links = append(parts.Links, func() (cluster.Link, error) { return v.openLink(link) })
+		options := transport.Options{
+			Interface: link.Interface,
+			Group:     link.Group,
+			Peers:     link.Peers,
+			Protocol:  wire.Protocol,
+			Port:      int(link.UDPPort),
+			TTL:       link.TTL,
+			Counters:  v.link,
+			Bound:     cfg.SharesPort(link),
+			Beside:    beside,
+		}
+		parts.Links = append(parts.Links, func() (cluster.Link, error) { return v.openLink(options) })
 	}
 	v.cluster, err = cluster.New(cluster.Config{
 		SyncID: cfg.SyncID, Sender: self.SenderID, Name: self.Name,
@@ -120,16 +132,8 @@ func (v *version2) addConntrack(c config.Conntrack, parts *cluster.Parts) (err e
 	return err
 }
 
-func (v *version2) openLink(link config.Link) (cluster.Link, error) {
-	l, err := transport.Open(transport.Options{
-		Interface: link.Interface,
-		Group:     link.Group,
-		Peers:     link.Peers,
-		Protocol:  wire.Protocol,
-		Port:      int(link.UDPPort),
-		TTL:       link.TTL,
-		Counters:  v.link,
-	})
+func (v *version2) openLink(o transport.Options) (cluster.Link, error) {
+	l, err := transport.Open(o)
 	switch {
 	case errors.Is(err, transport.ErrTentative):
 		return nil, fmt.Errorf("%w: %w", cluster.ErrNotYet, err)

@@ -136,6 +136,55 @@ func TestJumboFramesFillTheMTU(t *testing.T) {
 	}
 }
 
+// Links have what is for them, count nothing of what is for others, and may have
+// one UDP port.
+func TestTwoLinksGoSideBySide(t *testing.T) {
+	devices := [2]string{"eth0", "eth1"}
+	ends := map[bool][2][2]string{ // of IPv6 or not, by device: the peer's, and here
+		false: {{"192.0.2.1", "192.0.2.2"}, {"198.51.100.1", "198.51.100.2"}},
+		true:  {{"fd00:1::1", "fd00:1::2"}, {"fd00:2::1", "fd00:2::2"}},
+	}
+	l := newLab(t)
+	addIPv6(t, l.peer, "fe80::1", "eth1")
+	addIPv6(t, l.here, "fe80::2", "eth1")
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			var here, peer [2]*transport.Link
+			var counters [2]*transport.Counters
+			beside := new(transport.Interfaces)
+			for i, device := range devices {
+				o := m.options()
+				o.Interface, o.Bound, counters[i] = device, m.udp, o.Counters
+				back := o
+				o.Beside = beside
+				back.Counters = transport.NewCounters()
+				if m.unicast {
+					o.Peers = []netip.Addr{netip.MustParseAddr(ends[m.ipv6][i][0])}
+					back.Peers = []netip.Addr{netip.MustParseAddr(ends[m.ipv6][i][1])}
+				}
+				here[i], peer[i] = open(t, l.here, o), open(t, l.peer, back)
+			}
+			for range 2 {
+				for i := range devices {
+					if _, err := peer[i].Send([][]byte{{byte(i)}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for i, device := range devices {
+				for _, got := range receive(t, here[i], 2) {
+					if !bytes.Equal(got.Payload, []byte{byte(i)}) {
+						t.Errorf("%s has %x", device, got.Payload)
+					}
+				}
+				if _, total := dropped(counters[i], 0); total != 0 {
+					t.Errorf("%s dropped %d", device, total)
+				}
+			}
+		})
+	}
+}
+
 func TestOwnDatagramsDoNotComeBack(t *testing.T) {
 	l := newLab(t)
 	for _, m := range modes {
@@ -231,6 +280,44 @@ func TestMulticastFailsWhileTheInterfaceIsDown(t *testing.T) {
 		n, err := link.Send([][]byte{make([]byte, 8)})
 		if n != 0 || err == nil {
 			t.Errorf("%s: sent %d: %v", name, n, err)
+		}
+	}
+}
+
+// What another link does not hear there is a drop, and so it is when that link is
+// closed.
+func TestAnotherInterfaceIsCountedWhereNoOtherLinkHearsIt(t *testing.T) {
+	l := labWithStrangers(t)
+	raw, udp := modes[0], modes[1]
+	beside := new(transport.Interfaces)
+	o := raw.options()
+	o.Beside = beside
+	here := open(t, l.here, o)
+	other := udp.options()
+	other.Interface, other.Beside = "eth1", beside
+	open(t, l.here, other)
+	third := raw.options()
+	third.Interface, third.Beside = "eth1", beside
+	neighbour := open(t, l.here, third)
+
+	peer, _, group := raw.addresses()
+	stray := packet{mode: raw, ttl: 255, source: peer, destination: group, device: "eth1", payload: []byte("stray")}
+	good := stray
+	good.device, good.payload = "eth0", []byte("good")
+	for _, tt := range []struct {
+		name   string
+		before func()
+		drops  uint64
+	}{
+		{"another link hears it", func() {}, 0},
+		{"that link is closed", func() { neighbour.Close() }, 1},
+	} {
+		tt.before()
+		l.send(t, stray)
+		l.send(t, good)
+		receive(t, here, 1)
+		if n, total := dropped(o.Counters, transport.DropInterface); n != tt.drops || total != tt.drops {
+			t.Errorf("%s: counted %d, %d in all, want %d", tt.name, n, total, tt.drops)
 		}
 	}
 }

@@ -10,13 +10,17 @@ import (
 
 // filter is what a datagram must be like.
 type filter struct {
-	ifIndex   int        // 0: any
-	group     netip.Addr // invalid: a unicast link
-	groupOnly bool       // nothing that is addressed to this host
+	ifIndex   int                    // 0: any
+	elsewhere func(ifIndex int) bool // another link of ours hears it
+	group     netip.Addr             // invalid: a unicast link
+	groupOnly bool                   // nothing that is addressed to this host
 	own       []netip.Addr
 	peers     []netip.Addr // of a unicast link
 	maxSize   int
 }
+
+// notOurs says that another link of this director has it: nothing is lost.
+const notOurs Drop = -1
 
 // judge says why a datagram is dropped, or that it is taken.
 func (f *filter) judge(size int, source netip.Addr, a *arrival) (drop Drop, ok bool) {
@@ -25,6 +29,9 @@ func (f *filter) judge(size int, source netip.Addr, a *arrival) (drop Drop, ok b
 	case !a.hasInfo || !a.hasTTL:
 		return DropUnverified, false
 	case f.ifIndex != 0 && a.ifIndex != f.ifIndex:
+		if f.elsewhere(a.ifIndex) {
+			return notOurs, false
+		}
 		return DropInterface, false
 	case a.destination != f.group && (f.groupOnly || !a.forHost()):
 		return DropDestination, false

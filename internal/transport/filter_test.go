@@ -12,7 +12,7 @@ import (
 // Namespaces show what drops what; here is what the kernel does not leave out.
 func TestWhatIsNotVerifiedIsDropped(t *testing.T) {
 	group, peer := netip.MustParseAddr("224.0.0.81"), netip.MustParseAddr("192.0.2.1")
-	f := filter{ifIndex: 3, group: group, maxSize: 100}
+	f := filter{ifIndex: 3, elsewhere: func(ifIndex int) bool { return ifIndex == 4 }, group: group, maxSize: 100}
 	whole := arrival{ifIndex: 3, destination: group, ttl: 255, hasInfo: true, hasTTL: true}
 	if drop, ok := f.judge(100, peer, &whole); !ok {
 		t.Fatalf("dropped as %v", dropNames[drop])
@@ -25,13 +25,15 @@ func TestWhatIsNotVerifiedIsDropped(t *testing.T) {
 	}{
 		{"no word of the interface", 100, func(a *arrival) { a.hasInfo = false }, DropUnverified},
 		{"no word of the TTL", 100, func(a *arrival) { a.hasTTL = false }, DropUnverified},
+		{"another interface", 100, func(a *arrival) { a.ifIndex = 5 }, DropInterface},
+		{"the interface of another link", 100, func(a *arrival) { a.ifIndex = 4 }, notOurs},
 		{"too long", 101, func(*arrival) {}, DropTooLong},
 		{"cut by the kernel", 100, func(a *arrival) { a.truncated = true }, DropTooLong},
 	} {
 		a := whole
 		tt.change(&a)
 		if drop, ok := f.judge(tt.size, peer, &a); ok || drop != tt.drop {
-			t.Errorf("%s: taken %v, %v", tt.name, ok, dropNames[drop])
+			t.Errorf("%s: taken %v, %d", tt.name, ok, drop)
 		}
 	}
 }

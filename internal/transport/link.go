@@ -58,12 +58,15 @@ func Open(o Options) (*Link, error) {
 	if l.packet = l.device.mtu; l.device.index == 0 {
 		l.packet = max(mtu, jumbo)
 	}
-	if l.conn, err = listen(&o); err != nil {
+	if l.conn, err = listen(&o, l.device); err != nil {
 		return nil, err
 	}
 	if err := l.start(); err != nil {
 		l.conn.Close()
 		return nil, err
+	}
+	if l.device.index != 0 {
+		o.Beside.add(o.medium(l.device.index))
 	}
 	return l, nil
 }
@@ -86,6 +89,7 @@ func (l *Link) start() error {
 	}
 	f := filter{
 		ifIndex:   l.device.index,
+		elsewhere: func(ifIndex int) bool { return o.Beside.has(o.medium(ifIndex)) },
 		group:     o.Group,
 		groupOnly: o.MaxSize > 0,
 		own:       l.paths.sources(),
@@ -155,8 +159,14 @@ func (l *Link) Check() (carrier bool, err error) {
 	return o.Interface == "" || now.carrier, nil
 }
 
-// Close closes the link.
-func (l *Link) Close() error { return l.conn.Close() }
+// Close closes the link. It fails if that was done already.
+func (l *Link) Close() error {
+	err := l.conn.Close()
+	if err == nil && l.device.index != 0 {
+		l.options.Beside.remove(l.options.medium(l.device.index))
+	}
+	return err
+}
 
 // String names interface and source address, or the peers.
 func (l *Link) String() string {

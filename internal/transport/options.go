@@ -16,6 +16,11 @@ type Options struct {
 	TTL       int          // of what is sent over a unicast link; 0: 255
 	Counters  *Counters
 
+	// Bound to the interface, the socket gets nothing that comes in elsewhere, to be
+	// dropped and counted. Two links of one UDP port must be, on two interfaces.
+	Bound  bool
+	Beside *Interfaces // of the other links of this director; nil: there are none
+
 	// Version 1 has datagrams of up to this size, to the group and nobody
 	// else. 0: what fits a packet, and to this host, too.
 	MaxSize int

@@ -118,7 +118,9 @@ func (r *receiver) accept() []cluster.Datagram {
 		}
 		from := sender(&r.names[i], h.Namelen)
 		if drop, ok := r.filter.judge(len(payload), from.Addr(), &a); !ok {
-			r.counters.Dropped.Add(drop, 1)
+			if drop != notOurs {
+				r.counters.Dropped.Add(drop, 1)
+			}
 			continue
 		}
 		r.datagrams = append(r.datagrams, cluster.Datagram{Payload: payload, From: from})

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -45,13 +46,17 @@ type batchWriter interface {
 }
 
 // listen opens the socket of a link.
-func listen(o *Options) (conn, error) {
+func listen(o *Options, d device) (conn, error) {
+	ctx, config := context.Background(), net.ListenConfig{}
+	if o.Bound && d.index != 0 {
+		config.Control = d.bind
+	}
 	version, anyone := "4", "0.0.0.0"
 	if o.ipv6() {
 		version, anyone = "6", "::"
 	}
 	if o.Port == 0 {
-		c, err := net.ListenPacket("ip"+version+":"+strconv.Itoa(o.Protocol), anyone)
+		c, err := config.ListenPacket(ctx, "ip"+version+":"+strconv.Itoa(o.Protocol), anyone)
 		switch {
 		case errors.Is(err, os.ErrPermission):
 			return nil, fmt.Errorf("transport: %w: %w", ErrPermission, err)
@@ -60,7 +65,7 @@ func listen(o *Options) (conn, error) {
 		}
 		return c.(*net.IPConn), nil
 	}
-	c, err := net.ListenPacket("udp"+version, net.JoinHostPort(anyone, strconv.Itoa(o.Port)))
+	c, err := config.ListenPacket(ctx, "udp"+version, net.JoinHostPort(anyone, strconv.Itoa(o.Port)))
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("UDP port %d %w: \"ss -ulpn sport = %[1]d\" shows by whom", o.Port, ErrPortInUse)
@@ -70,6 +75,20 @@ func listen(o *Options) (conn, error) {
 		return nil, fmt.Errorf("transport: UDP port %d: %w", o.Port, err)
 	}
 	return c.(*net.UDPConn), nil
+}
+
+// bind binds a socket to the interface, before it has an address.
+func (d device) bind(_, _ string, c syscall.RawConn) error {
+	var failed error
+	if err := c.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, d.index)
+	}); err != nil {
+		return err
+	}
+	if failed != nil {
+		return fmt.Errorf("interface %s: %w", d.name, failed)
+	}
+	return nil
 }
 
 // option is one setting of a socket.
