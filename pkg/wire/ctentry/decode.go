@@ -69,22 +69,10 @@ func (d *Decoder) Next(c *conntrack.Entry) bool {
 
 // take decodes one entry, and reports whether it is not refused.
 func (d *Decoder) take(c *conntrack.Entry) bool {
-	p, table := d.reader.Entries, &d.tables
-	row := int(p[0])
-	p = p[indexSize:]
-	t := &table.dests[row]
-	if row == table.nextDest {
-		p = p[t.size:]
-		table.nextDest++
-	}
-	way := &table.paths[t.path]
-	row = int(p[0])
-	p = p[indexSize:]
-	f := &table.profiles[row]
-	if row == table.nextProfile {
-		p = p[profileSize(f.options):]
-		table.nextProfile++
-	}
+	dest, profile, p := d.reader.Rows()
+	t := &d.tables.dests[dest]
+	way := &d.tables.paths[t.path]
+	f := &d.tables.profiles[profile]
 
 	source, n := addrPort(p, way.shape&pathIPv6 != 0)
 	p = p[n:]

@@ -38,7 +38,7 @@ const (
 
 // Sizes in bytes.
 const (
-	indexSize   = 1
+	indexSize   = advert.IndexSize
 	portSize    = 2
 	zoneSize    = 2
 	pathHead    = 2 // shape, protocol
@@ -56,7 +56,7 @@ const (
 	fieldHead  = advert.FieldHead
 
 	// minEntrySize is that of an entry which has nothing new.
-	minEntrySize = 2*indexSize + portSize + compact.IPv4Size + 1
+	minEntrySize = advert.MinEntrySize
 
 	// MaxEntrySize is that of an entry which has everything new.
 	MaxEntrySize = 2*indexSize + destSizeMax + profileHead + markSize + tcpSize +

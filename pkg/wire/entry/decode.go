@@ -66,22 +66,10 @@ func (d *Decoder) Next(c *ipvs.Conn) bool {
 
 // take decodes one connection, and reports whether it is not refused.
 func (d *Decoder) take(c *ipvs.Conn) bool {
-	p, table := d.reader.Entries, &d.tables
-	row := int(p[0])
-	p = p[indexSize:]
-	t := &table.dests[row]
-	if row == table.nextDest {
-		p = p[t.size:]
-		table.nextDest++
-	}
-	s := &table.services[t.service]
-	row = int(p[0])
-	p = p[indexSize:]
-	f := &table.profiles[row]
-	if row == table.nextProfile {
-		p = p[profileSize:]
-		table.nextProfile++
-	}
+	dest, profile, p := d.reader.Rows()
+	t := &d.tables.dests[dest]
+	s := &d.tables.services[t.service]
+	f := &d.tables.profiles[profile]
 
 	port := binary.BigEndian.Uint16(p)
 	if t.ipv6 {

@@ -34,7 +34,7 @@ const (
 
 // Sizes in bytes.
 const (
-	indexSize   = 1
+	indexSize   = advert.IndexSize
 	portSize    = 2
 	ipv4Size    = compact.IPv4Size
 	ipv6Size    = compact.IPv6Size
@@ -50,7 +50,7 @@ const (
 	varintMax  = compact.VarintMax
 
 	// minEntrySize is that of an entry which has nothing new.
-	minEntrySize = 2*indexSize + portSize + ipv4Size + 1
+	minEntrySize = advert.MinEntrySize
 
 	// MaxEntrySize is that of an entry which has everything new.
 	MaxEntrySize = 2*indexSize + destSizeMax + profileSize + portSize + ipv6Size + varintMax + sequencesSize +

@@ -13,9 +13,9 @@ const (
 // not know it.
 const Mandatory = 0x80
 
-// CheckFields proves that the fields that begin at p[at] fill their length, and
+// checkFields proves that the fields that begin at p[at] fill their length, and
 // returns where they end.
-func CheckFields(p []byte, at int) (int, error) {
+func checkFields(p []byte, at int) (int, error) {
 	if len(p) < at+FieldsHead {
 		return 0, ErrTruncated
 	}

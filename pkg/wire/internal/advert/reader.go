@@ -4,17 +4,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
-	"github.com/ssyncp/ssyncp/pkg/wire/internal/compact"
 )
-
-// Tables are what the entries of one block refer to.
-type Tables interface {
-	// Load proves that there are count entries and nothing else, and makes
-	// the tables, complete. Its errors are those of this package.
-	Load(entries []byte, count int) error
-	// Rewind says that entries are taken from the first one on.
-	Rewind()
-}
 
 // Reader goes through the entries of one class in a frame.
 type Reader struct {
@@ -28,19 +18,25 @@ type Reader struct {
 	left    int          // in that one
 	atLeast time.Duration
 	total   int
+
+	rows rows
+	// Rows that the entries which were taken have defined. Parents are within
+	// what a destination has, and need no count.
+	nextDest, nextProfile int
 }
 
 // Reset checks all ADVERT blocks of the class, which it refers to. Where one is
 // broken there is nothing to be taken of any.
 func (r *Reader) Reset(class block.Class, blocks block.Blocks, t Tables) error {
-	*r = Reader{class: class}
+	r.class, r.adverts, r.left, r.total = class, block.Blocks{}, 0, 0
+	r.Entries, r.Held, r.atLeast = nil, 0, 0
 	var first, a block.Advert
 	var behind block.Blocks
 	total := 0
 	for blocks.NextAdvert(class, &a) {
 		if first.Count == 0 {
 			first, behind = a, blocks
-		} else if err := t.Load(a.Entries, a.Count); err != nil {
+		} else if err := r.rows.load(t, a.Entries, a.Count); err != nil {
 			return err
 		}
 		total += a.Count
@@ -50,18 +46,18 @@ func (r *Reader) Reset(class block.Class, blocks block.Blocks, t Tables) error {
 	}
 	// Last, because the tables of the ADVERT that was loaded last are those
 	// that stay: of one that comes later they are made again.
-	if err := t.Load(first.Entries, first.Count); err != nil {
+	if err := r.rows.load(t, first.Entries, first.Count); err != nil {
 		return err
 	}
-	r.begin(&first, t)
+	r.begin(&first)
 	r.adverts, r.total = behind, total
 	return nil
 }
 
 // begin takes entries from a block that was loaded.
-func (r *Reader) begin(a *block.Advert, t Tables) {
+func (r *Reader) begin(a *block.Advert) {
 	r.Entries, r.left, r.Held = a.Entries, a.Count, max(a.Held, r.atLeast)
-	t.Rewind()
+	r.nextDest, r.nextProfile = 0, 0
 }
 
 // HeldAtLeast says how long the entries of the frame were held at least. It
@@ -83,26 +79,33 @@ func (r *Reader) Next(t Tables) bool {
 	return true
 }
 
+// Rows returns the rows of the entry, and what it has behind them. It comes once
+// after each Next.
+func (r *Reader) Rows() (dest, profile uint8, behind []byte) {
+	p := r.Entries
+	dest = p[0]
+	p = p[IndexSize:]
+	if int(dest) == r.nextDest {
+		p = p[r.rows.dests[dest].Size:]
+		r.nextDest++
+	}
+	profile = p[0]
+	p = p[IndexSize:]
+	if int(profile) == r.nextProfile {
+		p = p[r.rows.profiles[profile].Size:]
+		r.nextProfile++
+	}
+	return dest, profile, p
+}
+
 // advance goes on to the next block that has entries.
 func (r *Reader) advance(t Tables) bool {
 	var a block.Advert
 	for r.left == 0 {
-		if !r.adverts.NextAdvert(r.class, &a) || t.Load(a.Entries, a.Count) != nil { // Reset has loaded it before
+		if !r.adverts.NextAdvert(r.class, &a) || r.rows.load(t, a.Entries, a.Count) != nil { // Reset has loaded it before
 			return false
 		}
-		r.begin(&a, t)
+		r.begin(&a)
 	}
 	return true
-}
-
-// VarintSize returns the size of the number at the start of p.
-func VarintSize(p []byte) (int, error) {
-	_, n := compact.Varint(p)
-	switch {
-	case n != 0:
-		return n, nil
-	case compact.CutOff(p):
-		return 0, ErrTruncated
-	}
-	return 0, ErrVarint
 }
