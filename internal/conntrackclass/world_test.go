@@ -14,6 +14,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/netnstest"
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/ctentry"
 )
 
@@ -183,24 +184,12 @@ func (d *director) walked(t testing.TB, kind cluster.Kind) (bodies [][]byte) {
 	return bodies
 }
 
-func blocksOf(t testing.TB, body []byte, sequence uint64) block.Blocks {
-	t.Helper()
-	h := block.Header{Peer: block.Peer{Sender: 1}, Number: 1}
-	h.Put(body)
-	block.Stamp(body, sequence, 0)
-	parsed, err := block.Parse(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed.Blocks()
-}
-
 // entriesOf returns what bodies say.
 func entriesOf(t testing.TB, bodies [][]byte) (list []conntrack.Entry) {
 	t.Helper()
 	var d ctentry.Decoder
 	for _, body := range bodies {
-		if err := d.Reset(blocksOf(t, body, 1)); err != nil {
+		if err := d.Reset(blocktest.Sent(t, body, 1, 0)); err != nil {
 			t.Fatal(err)
 		}
 		var e conntrack.Entry
@@ -216,7 +205,7 @@ func (d *director) hears(t testing.TB, bodies [][]byte) {
 	t.Helper()
 	for _, body := range bodies {
 		d.sequence++
-		if err := d.Apply(blocksOf(t, body, d.sequence), 0); err != nil {
+		if err := d.Apply(blocktest.Sent(t, body, d.sequence, 0), 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 )
 
 // endless is a device that always has the same records, and takes any.
@@ -109,7 +110,7 @@ func applying(tb testing.TB) func() {
 	}
 	var frames []block.Blocks
 	for _, body := range out.Next(out.Len()) {
-		frames = append(frames, blocksOf(tb, body, 1, 0))
+		frames = append(frames, blocktest.Sent(tb, body, 1, 0))
 	}
 	return func() {
 		for _, blocks := range frames {

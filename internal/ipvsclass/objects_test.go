@@ -14,7 +14,7 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
-	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/entry"
 )
 
@@ -62,24 +62,11 @@ func openObjects(t testing.TB, o ipvsclass.Options) *ipvsclass.Objects {
 	return objects
 }
 
-// blocksOf returns the blocks of a body, as the node sends it.
-func blocksOf(t testing.TB, body []byte, sequence uint64, held time.Duration) block.Blocks {
-	t.Helper()
-	h := block.Header{Peer: block.Peer{Sender: 1}, Number: 1}
-	h.Put(body)
-	block.Stamp(body, sequence, held)
-	parsed, err := block.Parse(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed.Blocks()
-}
-
 // decode returns the connections of a body.
 func decode(t testing.TB, body []byte) (list []ipvs.Conn) {
 	t.Helper()
 	var d entry.Decoder
-	if err := d.Reset(blocksOf(t, body, 1, 0)); err != nil {
+	if err := d.Reset(blocktest.Sent(t, body, 1, 0)); err != nil {
 		t.Fatal(err)
 	}
 	var c ipvs.Conn

@@ -13,6 +13,7 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/entry"
 )
 
@@ -28,7 +29,7 @@ func advertise(t testing.TB, list []ipvs.Conn, held time.Duration) block.Blocks 
 			t.Fatal(err)
 		}
 	}
-	return blocksOf(t, e.Finish(), 1, held)
+	return blocktest.Sent(t, e.Finish(), 1, held)
 }
 
 // broken returns an ADVERT that claims more entries than it has, behind one
@@ -43,12 +44,9 @@ func broken(t testing.TB) block.Blocks {
 		t.Fatal(err)
 	}
 	body := e.Finish()
-	start := len(body)
-	body = append(block.BeginAdvert(body, block.ClassIPVS), body[block.HeaderSize+block.HeadSize+block.AdvertHeaderSize:]...)
-	if err := block.EndAdvert(body, start, 2); err != nil {
-		t.Fatal(err)
-	}
-	return blocksOf(t, body, 1, 0)
+	entries := body[block.HeaderSize+block.HeadSize+block.AdvertHeaderSize:]
+	body = append(body, blocktest.Advert(t, block.ClassIPVS, 2, entries)...)
+	return blocktest.Sent(t, body, 1, 0)
 }
 
 func TestManyFramesAreOneWrite(t *testing.T) {

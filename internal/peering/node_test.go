@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 )
 
 // Every counter has a name of its own.
@@ -36,11 +37,7 @@ func TestBrokenEntriesAreCountedAndNotAskedForAgain(t *testing.T) {
 	w := newWorld(t, 1, 2)
 	w.startAll()
 	w.run(12*time.Second, w.synced)
-	body := block.BeginAdvert(make([]byte, block.HeaderSize), block.ClassIPVS)
-	body = append(body, 1, 2, 3)
-	if err := block.EndAdvert(body, block.HeaderSize, 1); err != nil {
-		t.Fatal(err)
-	}
+	body := blocktest.Body(blocktest.Advert(t, block.ClassIPVS, 1, []byte{1, 2, 3}))
 	nacks := w.hosts[1].count(SentNacks)
 	w.hosts[0].node.Advertise(w.now, w.now, body)
 	w.run(5 * time.Second)
@@ -54,11 +51,7 @@ func TestAnUnknownClassIsCounted(t *testing.T) {
 		w := newWorld(t, 1, 2)
 		w.startAll()
 		w.run(12*time.Second, w.synced)
-		body := block.BeginAdvert(make([]byte, block.HeaderSize), class)
-		body = append(body, make([]byte, entrySize)...)
-		if err := block.EndAdvert(body, block.HeaderSize, 1); err != nil {
-			t.Fatal(err)
-		}
+		body := blocktest.Body(blocktest.Advert(t, class, 1, make([]byte, entrySize)))
 		w.hosts[0].node.Advertise(w.now, w.now, body)
 		w.run(time.Second)
 		if n := w.hosts[1].trouble(UnknownClass); n != 1 {

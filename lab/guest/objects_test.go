@@ -13,6 +13,7 @@ import (
 	"github.com/ssyncp/ssyncp/lab/traffic"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 )
 
 // bodyRoom is that of a body in a packet of an Ethernet.
@@ -55,14 +56,7 @@ func servicesOf(t testing.TB, d *director.Director, o *ipvsclass.Objects) (n uin
 // hand applies a body, and returns what it lacked a service for.
 func hand(t testing.TB, body []byte, to *ipvsclass.Objects, sequence uint64) (missing int) {
 	t.Helper()
-	h := block.Header{Peer: block.Peer{Sender: 1}, Number: 1}
-	h.Put(body)
-	block.Stamp(body, sequence, 0)
-	parsed, err := block.Parse(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := to.Apply(parsed.Blocks(), 0); err != nil {
+	if err := to.Apply(blocktest.Sent(t, body, sequence, 0), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := to.Flush(); err != nil {

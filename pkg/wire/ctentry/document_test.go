@@ -12,6 +12,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/ctentry"
 	"github.com/ssyncp/ssyncp/pkg/wire/internal/goldentest"
 )
@@ -54,7 +55,7 @@ func TestAdvertOfTheProtocolDocument(t *testing.T) {
 			e.Status, e.Timeout, e.Age = 0x18a, 0, 25*time.Millisecond
 		}),
 	}
-	body := bodyOf(blocks)
+	body := blocktest.Body(blocks)
 	parsed, err := block.Parse(body)
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +70,7 @@ func TestAdvertOfTheProtocolDocument(t *testing.T) {
 	for i := range want {
 		want[i].Age -= 25 * time.Millisecond
 	}
-	again := encode(t, want...)
-	again = bodyOf(again)
+	again := blocktest.Body(encode(t, want...))
 	block.Stamp(again, 99, 25*time.Millisecond)
 	if !slices.Equal(again, body) {
 		t.Errorf("encoded:\n%x", again)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/ctentry"
 )
 
@@ -160,14 +161,7 @@ func TestNothingIsAllocatedPerEntry(t *testing.T) {
 			}
 		}
 		body := e.Finish()
-		h := block.Header{Peer: block.Peer{Sender: 1}, Number: 1}
-		h.Put(body)
-		block.Stamp(body, 1, 0)
-		parsed, err := block.Parse(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Reset(parsed.Blocks()); err != nil {
+		if err := d.Reset(blocktest.Sent(t, body, 1, 0)); err != nil {
 			t.Fatal(err)
 		}
 		n := 0

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/ctentry"
 )
 
@@ -159,31 +160,13 @@ func encode(t testing.TB, list ...conntrack.Entry) []byte {
 // blocksOf returns the blocks of a body that has them, and nothing else.
 func blocksOf(t testing.TB, blocks []byte, sequence uint64, held time.Duration) block.Blocks {
 	t.Helper()
-	body := bodyOf(blocks)
-	block.Stamp(body, sequence, held)
-	parsed, err := block.Parse(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed.Blocks()
-}
-
-// bodyOf returns a body with these blocks.
-func bodyOf(blocks []byte) []byte {
-	body := make([]byte, block.HeaderSize)
-	h := block.Header{Peer: block.Peer{Sender: 1}, Number: 1}
-	h.Put(body)
-	return append(body, blocks...)
+	return blocktest.Sent(t, blocktest.Body(blocks), sequence, held)
 }
 
 // advertOf returns one ADVERT with these entries.
 func advertOf(t testing.TB, count int, entries []byte) []byte {
 	t.Helper()
-	p := append(block.BeginAdvert(nil, block.ClassConntrack), entries...)
-	if err := block.EndAdvert(p, 0, count); err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return blocktest.Advert(t, block.ClassConntrack, count, entries)
 }
 
 // decode returns the entries in the ADVERT blocks of a frame.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/entry"
 	"github.com/ssyncp/ssyncp/pkg/wire/internal/goldentest"
 )
@@ -169,10 +170,7 @@ func TestSkipsFieldsThatNeedNotBeKnown(t *testing.T) {
 }
 
 func TestTakesOnlyAdvertsOfItsClass(t *testing.T) {
-	other := append(block.BeginAdvert(nil, block.ClassConntrack), "whatever that is"...)
-	if err := block.EndAdvert(other, 0, 9); err != nil {
-		t.Fatal(err)
-	}
+	other := blocktest.Advert(t, block.ClassConntrack, 9, []byte("whatever that is"))
 	heartbeat, err := block.AppendHeartbeat(nil, &block.Heartbeat{State: block.StateSynced, Interval: time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +359,7 @@ func ExampleDecoder_Refusals() {
 	if err := block.EndAdvert(blocks, 0, 1); err != nil {
 		fmt.Println(err)
 	}
-	body := bodyOf(blocks)
+	body := blocktest.Body(blocks)
 	block.Stamp(body, 1, 0)
 	parsed, err := block.Parse(body)
 	if err != nil {

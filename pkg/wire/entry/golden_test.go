@@ -10,6 +10,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
+	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 	"github.com/ssyncp/ssyncp/pkg/wire/internal/goldentest"
 )
 
@@ -65,7 +66,7 @@ var golden = []struct {
 func TestEncodesTheGoldenBlocks(t *testing.T) {
 	for _, tt := range golden {
 		t.Run(tt.file, func(t *testing.T) {
-			body := bodyOf(encode(t, tt.conns))
+			body := blocktest.Body(encode(t, tt.conns))
 			block.Stamp(body, 7, 0)
 			if got, want := body[block.HeaderSize:], goldentest.Read(t, tt.file); !bytes.Equal(got, want) {
 				t.Errorf("got\n%s, want\n%s", hex.Dump(got), hex.Dump(want))
