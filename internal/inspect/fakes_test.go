@@ -9,7 +9,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/inspect"
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
-	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
@@ -149,13 +149,9 @@ func (d asker) Ask(ctx context.Context, class block.Class, selector []byte, take
 	return silent, nil
 }
 
-func opener(m *chardevtest.Module) ipvsdevice.Opener {
-	return func() (ipvsdevice.Device, error) { return m.Open(), nil }
-}
-
 func newTable(t testing.TB, m *chardevtest.Module, f ipvsclass.Filter) *ipvsclass.Table {
 	t.Helper()
-	table, err := ipvsclass.NewTable(opener(m), f)
+	table, err := ipvsclass.NewTable(ipvsdevicetest.Opener(m), f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +168,6 @@ func world(t testing.TB, d *directors, f ipvsclass.Filter) (*inspect.Inspector, 
 	}
 	slices.SortFunc(d.status.Peers, func(a, b peering.PeerStatus) int { return int(a.Peer.Sender) - int(b.Peer.Sender) })
 	return inspect.New(inspect.Parts{
-		Director: asker{d, t}, Table: newTable(t, m, f), Device: opener(m), Period: func() time.Duration { return period },
+		Director: asker{d, t}, Table: newTable(t, m, f), Device: ipvsdevicetest.Opener(m), Period: func() time.Duration { return period },
 	}), m
 }

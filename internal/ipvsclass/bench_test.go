@@ -13,27 +13,11 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
-	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
-	"github.com/ssyncp/ssyncp/pkg/chardev"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 	"github.com/ssyncp/ssyncp/pkg/wire/block/blocktest"
 )
-
-// endless is a device that always has the same records, and takes any.
-type endless struct{ records []byte }
-
-func (d *endless) Attach(chardev.AttachOptions) error { return nil }
-func (d *endless) ReadBatch(b *chardev.Batch) (bool, error) {
-	b.Load(d.records)
-	return true, nil
-}
-func (d *endless) Write(records []byte) (int, error) { return len(records), nil }
-func (d *endless) Refusals(dst []chardev.Refusal) ([]chardev.Refusal, error) {
-	return dst, nil
-}
-func (d *endless) Stats(*chardev.Stats) error { return nil }
-func (d *endless) Close() error               { return nil }
 
 // What a busy director has: 100 services, 1,000 real servers with ports of
 // their own, clients from anywhere.
@@ -71,15 +55,8 @@ func busy(n int) []ipvs.Conn {
 
 // open opens objects over an endless device with that many connections.
 func open(tb testing.TB, n int) *ipvsclass.Objects {
-	d := &endless{}
-	for _, c := range busy(n) {
-		var err error
-		if d.records, err = chardev.AppendRecord(d.records, &c); err != nil {
-			tb.Fatal(err)
-		}
-	}
 	o, err := ipvsclass.Open(ipvsclass.Options{
-		Device:   func() (ipvsdevice.Device, error) { return d, nil },
+		Device:   ipvsdevicetest.Endless(tb, busy(n)),
 		Counters: ipvsclass.NewCounters(),
 	})
 	if err != nil {
@@ -151,7 +128,7 @@ func BenchmarkServices(b *testing.B) {
 		b.Fatal(err)
 	}
 	o, err := ipvsclass.Open(ipvsclass.Options{
-		Device:       func() (ipvsdevice.Device, error) { return &endless{}, nil },
+		Device:       ipvsdevicetest.Endless(b, nil),
 		Counters:     ipvsclass.NewCounters(),
 		ServiceTable: path,
 	})

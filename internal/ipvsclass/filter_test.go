@@ -7,6 +7,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
 )
@@ -24,7 +25,7 @@ func TestFilter(t *testing.T) {
 		markedTemplate
 		kinds
 	)
-	list := conns(kinds)
+	list := ipvsdevicetest.Conns(kinds)
 	list[closing].State = ipvs.TCPFinWait
 	list[dns].Protocol, list[dns].State = ipvs.UDP, ipvs.UDPNormal
 	list[dns].Virtual = netip.MustParseAddrPort("192.0.2.1:53")
@@ -96,7 +97,7 @@ func TestFilter(t *testing.T) {
 
 func TestAWalkThatAFilterLetsLittlePassEndsAllTheSame(t *testing.T) {
 	var module chardevtest.Module
-	list := conns(60000)
+	list := ipvsdevicetest.Conns(60000)
 	list[len(list)-1].State = ipvs.TCPFinWait
 	module.SetTable(list...)
 	o := options(&module)

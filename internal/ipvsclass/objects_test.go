@@ -11,6 +11,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
@@ -20,23 +21,6 @@ import (
 
 // room is that of a body in a packet of an Ethernet.
 const room = 1400
-
-// conns returns connections of clients that are numbered by their ports.
-func conns(n int) []ipvs.Conn {
-	list := make([]ipvs.Conn, n)
-	for i := range list {
-		list[i] = ipvs.Conn{
-			Protocol: ipvs.TCP,
-			Client:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), uint16(1024+i)),
-			Virtual:  netip.MustParseAddrPort("192.0.2.1:80"),
-			Dest:     netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i % 7)}), 8080),
-			State:    ipvs.TCPEstablished,
-			Timeout:  15 * time.Minute,
-			Marks:    ipvs.MarkLocal,
-		}
-	}
-	return list
-}
 
 // options are for a module of which every device is what wrap makes of it.
 func options(m *chardevtest.Module, wrap ...func(ipvsdevice.Device) ipvsdevice.Device) ipvsclass.Options {
@@ -112,7 +96,7 @@ func TestNewsFillsBodies(t *testing.T) {
 			var module chardevtest.Module
 			o := options(&module)
 			objects := openObjects(t, o)
-			list := conns(tt.n)
+			list := ipvsdevicetest.Conns(tt.n)
 			module.Queue(list...)
 			out := cluster.NewOutbox(room)
 			r, err := objects.News(out)
@@ -137,7 +121,7 @@ func TestNewsFillsBodies(t *testing.T) {
 func TestNewsReadsOnceACall(t *testing.T) {
 	var module chardevtest.Module
 	objects := openObjects(t, options(&module))
-	list := conns(8000)
+	list := ipvsdevicetest.Conns(8000)
 	module.Queue(list...)
 	out := cluster.NewOutbox(room)
 	var got []ipvs.Conn
@@ -146,13 +130,7 @@ func TestNewsReadsOnceACall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var stats chardev.Stats
-		device := module.Open()
-		if err := device.Stats(&stats); err != nil {
-			t.Fatal(err)
-		}
-		device.Close()
-		if n := stats.Counters[chardev.CounterReadCalls]; n != reads {
+		if n := ipvsdevicetest.ReadCalls(t, &module); n != reads {
 			t.Fatalf("%d reads of the device after %d", n, reads)
 		}
 		got, more = append(got, taken(t, out)...), r.More
@@ -165,14 +143,14 @@ func TestNewsReadsOnceACall(t *testing.T) {
 func TestNewsSaysAllOfAConnection(t *testing.T) {
 	var module chardevtest.Module
 	objects := openObjects(t, options(&module))
-	v6 := conns(1)[0]
+	v6 := ipvsdevicetest.Conns(1)[0]
 	v6.Client = netip.MustParseAddrPort("[2001:db8::1]:1024")
 	v6.Virtual = netip.MustParseAddrPort("[2001:db8::2]:80")
-	adjusted := conns(1)[0]
+	adjusted := ipvsdevicetest.Conns(1)[0]
 	adjusted.Flags, adjusted.In = ipvs.FlagInSeq, ipvs.Sequence{Init: 1, Delta: 2, PreviousDelta: 3}
-	engine := conns(1)[0]
+	engine := ipvsdevicetest.Conns(1)[0]
 	engine.Flags, engine.PEName, engine.PEData = ipvs.FlagTemplate, "sip", []byte("call")
-	marked := conns(1)[0]
+	marked := ipvsdevicetest.Conns(1)[0]
 	marked.Protocol, marked.Flags, marked.Fwmark = ipvs.IP, ipvs.FlagTemplate, 9
 	for _, want := range []ipvs.Conn{v6, adjusted, engine, marked} {
 		want.Age = 1500 * time.Millisecond
@@ -194,7 +172,7 @@ func TestNewsCountsWhatIsNotSent(t *testing.T) {
 	var module chardevtest.Module
 	o := options(&module)
 	objects := openObjects(t, o)
-	list := conns(3)
+	list := ipvsdevicetest.Conns(3)
 	list[0].Flags = ipvs.FlagOnePacket
 	list[1].State = 256
 	module.Queue(list...)
@@ -219,7 +197,7 @@ func TestNewsCountsWhatIsNotSent(t *testing.T) {
 func TestNewsNeedsRoom(t *testing.T) {
 	var module chardevtest.Module
 	objects := openObjects(t, options(&module))
-	module.Queue(conns(1)...)
+	module.Queue(ipvsdevicetest.Conns(1)...)
 	if _, err := objects.News(cluster.NewOutbox(100)); !errors.Is(err, entry.ErrRoom) {
 		t.Errorf("err = %v", err)
 	}
@@ -248,10 +226,6 @@ func TestNewsTellsEvents(t *testing.T) {
 	if r := read(); r.Pause == nil || r.Lost || r.Entries != 0 {
 		t.Errorf("still running: %+v", r)
 	}
-	module.Raise(chardev.EventMasterStopped | chardev.EventLost)
-	if r := read(); r.Pause != nil || !r.Lost {
-		t.Errorf("master stopped: %+v", r)
-	}
 }
 
 // garbled is a device whose records cannot be read from a byte on.
@@ -276,7 +250,7 @@ func TestRecordsThatCannotBeRead(t *testing.T) {
 		return &garbled{d, 2 * chardev.MinRecordSize}
 	})
 	objects := openObjects(t, o)
-	list := conns(5)
+	list := ipvsdevicetest.Conns(5)
 	module.Queue(list...)
 	out := cluster.NewOutbox(room)
 	r, err := objects.News(out)
@@ -300,23 +274,13 @@ func TestRecordsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestMasterThatRunsAlreadyIsToldAtTheFirstNews(t *testing.T) {
-	var module chardevtest.Module
-	module.Raise(chardev.EventMasterRunning)
-	objects := openObjects(t, options(&module))
-	r, err := objects.News(cluster.NewOutbox(room))
-	if err != nil || !errors.Is(r.Pause, ipvsdevice.ErrMasterRunning) {
-		t.Errorf("%+v, %v", r, err)
-	}
-}
-
 func TestQueueOutlivesTheObjects(t *testing.T) {
 	var module chardevtest.Module
 	lingering := options(&module)
 	lingering.Linger = time.Minute
 	objects := openObjects(t, lingering)
 	objects.Close()
-	module.Queue(conns(3)...)
+	module.Queue(ipvsdevicetest.Conns(3)...)
 	next := openObjects(t, lingering)
 	if r, err := next.News(cluster.NewOutbox(room)); err != nil || r.Entries != 3 {
 		t.Errorf("%+v, %v", r, err)
@@ -329,7 +293,7 @@ func TestObjectsMayBeTheSecondReaderOfTheirQueue(t *testing.T) {
 	first, second := options(&module), options(&module)
 	first.Device, second.Device = share.First, share.Second
 	one, other := openObjects(t, first), openObjects(t, second)
-	list := conns(20)
+	list := ipvsdevicetest.Conns(20)
 	module.Queue(list...)
 	out := cluster.NewOutbox(room)
 	for _, objects := range []*ipvsclass.Objects{one, other} {
@@ -367,14 +331,14 @@ func TestEntriesAreCountedNowAndThen(t *testing.T) {
 		var module chardevtest.Module
 		calls := 0
 		objects := openObjects(t, options(&module, func(d ipvsdevice.Device) ipvsdevice.Device { return asked{d, &calls} }))
-		module.SetTable(conns(7)...)
+		module.SetTable(ipvsdevicetest.Conns(7)...)
 		calls = 0
 		for range 100 {
 			if n := objects.Entries(); n != 7 {
 				t.Fatalf("%d entries, want 7", n)
 			}
 		}
-		module.SetTable(conns(9)...)
+		module.SetTable(ipvsdevicetest.Conns(9)...)
 		time.Sleep(499 * time.Millisecond)
 		if n := objects.Entries(); n != 7 || calls != 1 {
 			t.Errorf("%d entries, asked %d times", n, calls)
@@ -394,19 +358,9 @@ func TestEntriesAreCountedNowAndThen(t *testing.T) {
 func TestSweepsFollowTheShortestTimeout(t *testing.T) {
 	var module chardevtest.Module
 	objects := openObjects(t, options(&module))
-	for _, tt := range []struct{ shortest, want time.Duration }{
-		{0, 500 * time.Millisecond}, // the module does not say
-		{10 * time.Second, 1250 * time.Millisecond},
-		{15 * time.Minute, 10 * time.Second},
-	} {
-		module.SetShortestTimeout(tt.shortest)
-		if got, err := objects.SweepEvery(); err != nil || got != tt.want {
-			t.Errorf("timeout %v: %v, %v; want %v", tt.shortest, got, err, tt.want)
-		}
-	}
-	objects.Close()
-	if _, err := objects.SweepEvery(); !errors.Is(err, chardev.ErrClosed) {
-		t.Errorf("of a closed device: %v", err)
+	module.SetShortestTimeout(10 * time.Second)
+	if got, err := objects.SweepEvery(); err != nil || got != 1250*time.Millisecond {
+		t.Errorf("%v, %v; want an eighth of 10 s", got, err)
 	}
 }
 

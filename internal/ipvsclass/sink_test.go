@@ -9,6 +9,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
@@ -40,7 +41,7 @@ func broken(t testing.TB) block.Blocks {
 	if err := e.Reset(make([]byte, block.HeaderSize), block.MaxLength); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Append(&conns(1)[0]); err != nil {
+	if err := e.Append(&ipvsdevicetest.Conns(1)[0]); err != nil {
 		t.Fatal(err)
 	}
 	body := e.Finish()
@@ -53,7 +54,7 @@ func TestManyFramesAreOneWrite(t *testing.T) {
 	var module chardevtest.Module
 	o := options(&module)
 	objects := openObjects(t, o)
-	list := conns(1000)
+	list := ipvsdevicetest.Conns(1000)
 	for part := range slices.Chunk(list, 50) {
 		if err := objects.Apply(advertise(t, part, 0), 0); err != nil {
 			t.Fatal(err)
@@ -80,7 +81,7 @@ func TestNoMoreIsWrittenThanTheDeviceTakes(t *testing.T) {
 	var module chardevtest.Module
 	o := options(&module)
 	objects := openObjects(t, o)
-	list := conns(3200) // 88 bytes each: over 256 KiB
+	list := ipvsdevicetest.Conns(3200) // 88 bytes each: over 256 KiB
 	if err := objects.Apply(advertise(t, list, 0), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func TestAgesHaveTheTimeThatEntriesWereHeld(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var module chardevtest.Module
 				objects := openObjects(t, options(&module))
-				list := conns(2)
+				list := ipvsdevicetest.Conns(2)
 				list[0].Age, list[1].Age = time.Second, time.Second
 				if err := objects.Apply(advertise(t, list[:1], tt.sender), tt.held); err != nil {
 					t.Fatal(err)
@@ -167,7 +168,7 @@ func TestMissingIsWhatWaitsForAService(t *testing.T) {
 			}}
 			o := options(&module)
 			objects := openObjects(t, o)
-			if err := objects.Apply(advertise(t, conns(10), 0), 0); err != nil {
+			if err := objects.Apply(advertise(t, ipvsdevicetest.Conns(10), 0), 0); err != nil {
 				t.Fatal(err)
 			}
 			if n := objects.Missing(); n != 0 {
@@ -196,7 +197,7 @@ func TestMissingAddsUpOverWrites(t *testing.T) {
 	module := chardevtest.Module{Refuse: func(*ipvs.Conn) (chardev.Reason, bool) { return chardev.RefusedNoDest, true }}
 	objects := openObjects(t, options(&module))
 	for range 2 {
-		if err := objects.Apply(advertise(t, conns(3200), 0), 0); err != nil {
+		if err := objects.Apply(advertise(t, ipvsdevicetest.Conns(3200), 0), 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := objects.Flush(); err != nil {
@@ -231,7 +232,7 @@ func TestWhatIsBehindAMalformedRecordIsNotLost(t *testing.T) {
 	var module chardevtest.Module
 	o := options(&module, func(d ipvsdevice.Device) ipvsdevice.Device { return &particular{d, 4} })
 	objects := openObjects(t, o)
-	list := conns(40) // from 1024 on: also the first one
+	list := ipvsdevicetest.Conns(40) // from 1024 on: also the first one
 	if err := objects.Apply(advertise(t, list, 0), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +261,7 @@ func TestFlushFailsWithTheDevice(t *testing.T) {
 			var module chardevtest.Module
 			o := options(&module, failsAfter(tt.good))
 			objects := openObjects(t, o)
-			if err := objects.Apply(advertise(t, conns(3200), 0), 0); err != nil {
+			if err := objects.Apply(advertise(t, ipvsdevicetest.Conns(3200), 0), 0); err != nil {
 				t.Errorf("the frame is not broken: %v", err)
 			}
 			if err := objects.Flush(); !errors.Is(err, errBroken) {

@@ -11,6 +11,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
@@ -63,7 +64,7 @@ func TestWalkGivesEachConnectionOnce(t *testing.T) {
 		for _, limit := range []int{block.HeaderSize + entry.MinRoom, room, 9000, block.MaxLength} {
 			t.Run(fmt.Sprintf("%d in parts of %d bytes", n, limit), func(t *testing.T) {
 				var module chardevtest.Module
-				list := conns(n)
+				list := ipvsdevicetest.Conns(n)
 				module.SetTable(list...)
 				objects := openObjects(t, options(&module))
 				got := all(t, begin(t, objects, cluster.All), limit)
@@ -77,7 +78,7 @@ func TestWalkGivesEachConnectionOnce(t *testing.T) {
 
 func TestWalkFillsItsPartsAcrossReadsOfTheDevice(t *testing.T) {
 	var module chardevtest.Module
-	module.SetTable(conns(20000)...)
+	module.SetTable(ipvsdevicetest.Conns(20000)...)
 	objects := openObjects(t, options(&module))
 	walk := begin(t, objects, cluster.All)
 	for more := true; more; {
@@ -99,7 +100,7 @@ func TestWalkFillsItsPartsAcrossReadsOfTheDevice(t *testing.T) {
 
 func TestWalksOfAKind(t *testing.T) {
 	var module chardevtest.Module
-	list := conns(120)
+	list := ipvsdevicetest.Conns(120)
 	for i := 100; i < 120; i++ { // copies of a peer's
 		list[i].Flags, list[i].Marks = ipvs.FlagSync, 0
 	}
@@ -130,7 +131,7 @@ func TestWalksOfAKind(t *testing.T) {
 func TestAgesOfAWalkGoOnBetweenItsParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var module chardevtest.Module
-		list := conns(6000) // two batches, and some more
+		list := ipvsdevicetest.Conns(6000) // two batches, and some more
 		for i := range list {
 			list[i].Age = time.Duration(i%100) * time.Millisecond
 		}
@@ -190,7 +191,7 @@ func failsAfter(calls int) func(ipvsdevice.Device) ipvsdevice.Device {
 
 func TestWalkFailsWithItsDevice(t *testing.T) {
 	var module chardevtest.Module
-	module.SetTable(conns(5000)...)
+	module.SetTable(ipvsdevicetest.Conns(5000)...)
 	objects := openObjects(t, options(&module, failsAfter(1)))
 	walk := begin(t, objects, cluster.All)
 	var err error
@@ -212,7 +213,7 @@ func TestWalksNeedAModuleWithSnapshots(t *testing.T) {
 
 func TestWalkNeedsRoom(t *testing.T) {
 	var module chardevtest.Module
-	module.SetTable(conns(1)...)
+	module.SetTable(ipvsdevicetest.Conns(1)...)
 	objects := openObjects(t, options(&module))
 	walk := begin(t, objects, cluster.All)
 	if _, _, err := walk.Read(nil, entry.MinRoom-1); !errors.Is(err, entry.ErrRoom) {
@@ -225,7 +226,7 @@ func TestWalkNeedsRoom(t *testing.T) {
 
 func TestWalksAtOnceDoNotMix(t *testing.T) {
 	var module chardevtest.Module
-	list := conns(7000)
+	list := ipvsdevicetest.Conns(7000)
 	module.SetTable(list...)
 	objects := openObjects(t, options(&module))
 	early := begin(t, objects, cluster.All)

