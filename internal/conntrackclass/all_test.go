@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/conntrackclass"
+	"github.com/ssyncp/ssyncp/internal/ctnetlink/ctnetlinktest"
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 )
 
 func TestEveryEntryIsShown(t *testing.T) {
 	d := newDirector(t)
-	list := numbered(conntrack.UDP, 2000)
+	list := ctnetlinktest.Numbered(conntrack.UDP, 2000)
 	d.make(t, 100*time.Second, list...)
 	want := map[conntrack.Key]bool{}
 	for i := range list {

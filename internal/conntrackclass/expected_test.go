@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ssyncp/ssyncp/internal/ctnetlink/ctnetlinktest"
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 )
 
@@ -50,8 +51,8 @@ func expectation(master *conntrack.Entry) []byte {
 // connection; but then it expects another one.
 func TestAConnectionWhoseHelperExpectsAnotherIsToldAgain(t *testing.T) {
 	a, b := newDirector(t), newDirector(t)
-	e := flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:21", func(e *conntrack.Entry) { e.Helper = "ftp" })
-	other := flow(conntrack.TCP, "192.0.2.1:40001", "198.51.100.1:21")
+	e := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:21", func(e *conntrack.Entry) { e.Helper = "ftp" })
+	other := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40001", "198.51.100.1:21")
 	a.make(t, time.Hour, e, other)
 	if found, _ := a.find(t, e); found.Entry.Helper != "ftp" {
 		t.Skip("this kernel has no helper for FTP")

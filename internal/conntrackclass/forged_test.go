@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ssyncp/ssyncp/internal/conntrackclass"
+	"github.com/ssyncp/ssyncp/internal/ctnetlink/ctnetlinktest"
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 )
 
@@ -34,7 +35,7 @@ func TestForgedNewsTouchesNothingInUse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDirector(t)
-			e := flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
+			e := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
 			d.make(t, 5*24*time.Hour, e) // a packet just now
 			before, _ := d.find(t, e)
 			forged := e
@@ -56,7 +57,7 @@ func TestForgedNewsTouchesNothingInUse(t *testing.T) {
 // kernel's own.
 func TestForgedStatusIsTheKernelsOwn(t *testing.T) {
 	d := newDirector(t)
-	honest := flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
+	honest := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
 	forged := honest
 	forged.Original.Source, forged.Timeout = addr("192.0.2.1:40001"), time.Minute
 	forged.Reply = forged.Untranslated()
@@ -77,7 +78,7 @@ const dying conntrack.Status = 0x200
 func TestForgedTimeoutHasAnEnd(t *testing.T) {
 	const most = math.MaxUint32 * time.Millisecond
 	d := newDirector(t)
-	e := flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout = most })
+	e := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout = most })
 	d.hears(t, bodyOf(t, e))
 	if got, there := d.find(t, e); !there || got.TimeLeft > most {
 		t.Errorf("there: %v, %v left", there, got.TimeLeft)

@@ -10,48 +10,9 @@ import (
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/conntrackclass"
 	"github.com/ssyncp/ssyncp/internal/ctnetlink"
+	"github.com/ssyncp/ssyncp/internal/ctnetlink/ctnetlinktest"
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 )
-
-// kinds of connections that a peer has as their owner does.
-var kinds = []struct {
-	name  string
-	entry conntrack.Entry
-}{
-	{"TCP", flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")},
-	{"IPv6", flow(conntrack.TCP, "[2001:db8::1]:40000", "[2001:db8::2]:443")},
-	{"closing", flow(conntrack.TCP, "192.0.2.1:40001", "198.51.100.1:443", func(e *conntrack.Entry) { e.State = conntrack.TCPTimeWait })},
-	{"UDP", flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53")},
-	{"masqueraded", flow(conntrack.TCP, "10.1.0.5:40000", "198.51.100.1:443", func(e *conntrack.Entry) {
-		e.Reply.Destination, e.Status = addr("203.0.113.1:1025"), e.Status|conntrack.SourceNAT
-	})},
-	{"forwarded", flow(conntrack.TCP, "192.0.2.2:40000", "203.0.113.1:80", func(e *conntrack.Entry) {
-		e.Reply.Source, e.Status = addr("10.0.0.1:8080"), e.Status|conntrack.DestNAT
-	})},
-	{"forwarded by IPVS", flow(conntrack.TCP, "192.0.2.3:40000", "203.0.113.1:80", func(e *conntrack.Entry) {
-		e.Reply.Source = addr("10.0.0.1:8080")
-	})},
-	{"ICMP masqueraded", flow(conntrack.ICMP, "10.1.0.5:42", "198.51.100.1:2048", func(e *conntrack.Entry) {
-		e.Reply.Destination, e.Status = addr("203.0.113.1:43"), conntrack.SeenReply|conntrack.Confirmed|conntrack.SourceNAT
-	})},
-	{"SCTP", flow(conntrack.SCTP, "192.0.2.1:5060", "198.51.100.1:5060", func(e *conntrack.Entry) {
-		e.State, e.SCTP.Tags = conntrack.SCTPEstablished, [2]uint32{1, 0xfffffffe}
-	})},
-	{"in a zone, with a mark", flow(conntrack.UDP, "192.0.2.1:40001", "198.51.100.1:53", func(e *conntrack.Entry) {
-		e.Zones, e.Mark = conntrack.Zones{Original: 5, Reply: 5}, 0x80000001
-	})},
-	{"adjusted", flow(conntrack.TCP, "192.0.2.1:40002", "198.51.100.1:21", func(e *conntrack.Entry) {
-		e.Status |= conntrack.SeqAdjusted
-		e.Adjust = [2]conntrack.Adjustment{{Position: 0xfffffff0, Before: -2, After: 3}, {Position: 1, After: 4}}
-	})},
-}
-
-func made(e conntrack.Entry) conntrack.Entry {
-	if e.Status&(conntrack.SourceNAT|conntrack.DestNAT) != 0 {
-		e.Status |= 0x180 // both DONE
-	}
-	return e
-}
 
 func TestAPeerHasWhatADirectorTells(t *testing.T) {
 	for _, way := range []struct {
@@ -65,22 +26,22 @@ func TestAPeerHasWhatADirectorTells(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			a, b := newDirector(t), newDirector(t)
-			for _, tt := range kinds {
-				a.make(t, way.left, tt.entry)
+			for _, tt := range ctnetlinktest.Kinds() {
+				a.make(t, way.left, tt.Entry)
 			}
 			b.hears(t, way.tell(a, t))
-			for _, tt := range kinds {
-				got, ok := b.find(t, tt.entry)
-				if way.name == "by news" && tt.name == "closing" {
+			for _, tt := range ctnetlinktest.Kinds() {
+				got, ok := b.find(t, tt.Entry)
+				if way.name == "by news" && tt.Name == "TCP closing" {
 					if ok {
-						t.Errorf("%s: it is there", tt.name)
+						t.Errorf("%s: it is there", tt.Name)
 					}
 					continue
 				}
-				if want := made(tt.entry); !ok || got.Entry != want {
-					t.Errorf("%s:\ngot  %+v, %v\nwant %+v", tt.name, got.Entry, ok, want)
+				if want := ctnetlinktest.Made(tt.Entry); !ok || got.Entry != want {
+					t.Errorf("%s:\ngot  %+v, %v\nwant %+v", tt.Name, got.Entry, ok, want)
 				} else if got.TimeLeft < way.left-3*time.Second || got.TimeLeft > way.left {
-					t.Errorf("%s: %v left, of %v", tt.name, got.TimeLeft, way.left)
+					t.Errorf("%s: %v left, of %v", tt.Name, got.TimeLeft, way.left)
 				}
 			}
 		})
@@ -89,7 +50,7 @@ func TestAPeerHasWhatADirectorTells(t *testing.T) {
 
 func TestNewsIsMerged(t *testing.T) {
 	d := newDirector(t)
-	e := flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
+	e := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
 	d.make(t, time.Minute, e)
 	for range 20 {
 		e.Mark++
@@ -122,11 +83,11 @@ func TestWhatIsNotWorthTelling(t *testing.T) {
 		then   func(*director, testing.TB, conntrack.Entry)
 		skip   conntrackclass.Skip
 	}{
-		{name: "over at once", entry: flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", closed), skip: conntrackclass.SkipBrief},
-		{name: "deleted at once", entry: flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:80"), then: deleted, skip: conntrackclass.SkipBrief},
-		{name: "a handshake", entry: flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", opening), skip: conntrackclass.SkipHandshake},
+		{name: "over at once", entry: ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", closed), skip: conntrackclass.SkipBrief},
+		{name: "deleted at once", entry: ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:80"), then: deleted, skip: conntrackclass.SkipBrief},
+		{name: "a handshake", entry: ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", opening), skip: conntrackclass.SkipHandshake},
 		{name: "IPVS's, where that is configured", filter: conntrackclass.Filter{WithoutIPVS: true}, skip: conntrackclass.SkipIPVS,
-			entry: flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:80") })},
+			entry: ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:80") })},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDirector(t, func(o *conntrackclass.Options) { o.Filter = tt.filter })
@@ -150,7 +111,7 @@ func deleted(d *director, t testing.TB, e conntrack.Entry) {
 
 func TestWhatEndsBeforeItsTimeEndsAtPeers(t *testing.T) {
 	a, b := newDirector(t), newDirector(t)
-	list := numbered(conntrack.UDP, 3)
+	list := ctnetlinktest.Numbered(conntrack.UDP, 3)
 	a.make(t, time.Minute, list...)
 	b.hears(t, a.told(t))
 	deleted(a, t, list[0])
@@ -172,7 +133,7 @@ func TestWhatEndsBeforeItsTimeEndsAtPeers(t *testing.T) {
 
 func TestACopyThatExpiresIsNobodysNews(t *testing.T) {
 	a, b := newDirector(t), newDirector(t)
-	e := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53")
+	e := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53")
 	a.make(t, 2*time.Second, e)
 	b.hears(t, a.told(t))
 	time.Sleep(2500 * time.Millisecond)
@@ -188,7 +149,7 @@ func TestACopyThatExpiresIsNobodysNews(t *testing.T) {
 
 func TestCopiesAreNotToldAsOwn(t *testing.T) {
 	a, b := newDirector(t), newDirector(t)
-	theirs, ours := numbered(conntrack.UDP, 3), flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
+	theirs, ours := ctnetlinktest.Numbered(conntrack.UDP, 3), ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
 	a.make(t, 30*time.Second, theirs...)
 	b.hears(t, a.told(t))
 	b.make(t, 30*time.Second, ours)
@@ -220,7 +181,7 @@ func TestCopiesAreNotToldAsOwn(t *testing.T) {
 
 func TestFresherNewsWins(t *testing.T) {
 	const minute = time.Minute
-	old := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", func(e *conntrack.Entry) {
+	old := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80", func(e *conntrack.Entry) {
 		e.Timeout, e.Age = 5*24*time.Hour, minute
 	})
 	fresh := old
@@ -273,7 +234,7 @@ func TestFresherNewsWins(t *testing.T) {
 // A chunk of a snapshot is read before news, and may be told behind it.
 func TestAWalkTurnsNothingBack(t *testing.T) {
 	a, b := newDirector(t), newDirector(t)
-	e := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
+	e := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
 	a.make(t, time.Minute, e)
 	a.told(t)
 	// As if its last packet was in this moment: by what is left the kernel says so
@@ -294,7 +255,7 @@ func TestAWalkTurnsNothingBack(t *testing.T) {
 }
 
 func TestWhatHadPacketsHereIsChangedByFresherNewsOnly(t *testing.T) {
-	news := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Mark = 2*time.Minute, 7 })
+	news := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Mark = 2*time.Minute, 7 })
 	for _, tt := range []struct {
 		name  string
 		left  time.Duration // of 120 s
@@ -328,7 +289,7 @@ func TestWhatHadPacketsHereIsChangedByFresherNewsOnly(t *testing.T) {
 // What a peer said of a connection that had packets here just before is judged once
 // more: by then there may be none any more.
 func TestWhatHadPacketsHereIsTriedOnceMore(t *testing.T) {
-	news := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Mark = 2*time.Minute, 7 })
+	news := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Mark = 2*time.Minute, 7 })
 	for _, tt := range []struct {
 		name   string
 		packet time.Duration // another one here
@@ -377,9 +338,9 @@ func TestWhatHadPacketsHereIsTriedOnceMore(t *testing.T) {
 
 func TestWhatIsNotTakenIsCounted(t *testing.T) {
 	d := newDirector(t)
-	d.make(t, time.Minute, flow(conntrack.UDP, "192.0.2.9:9", "203.0.113.1:53", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:53") }))
-	expired := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Age = time.Minute, 2*time.Minute })
-	clashing := flow(conntrack.UDP, "192.0.2.9:9", "10.0.0.1:53", func(e *conntrack.Entry) { e.Timeout = time.Minute })
+	d.make(t, time.Minute, ctnetlinktest.Flow(conntrack.UDP, "192.0.2.9:9", "203.0.113.1:53", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:53") }))
+	expired := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout, e.Age = time.Minute, 2*time.Minute })
+	clashing := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.9:9", "10.0.0.1:53", func(e *conntrack.Entry) { e.Timeout = time.Minute })
 	d.hears(t, bodyOf(t, expired, clashing))
 	if n := d.counters.Counts.Value(conntrackclass.Expired); n != 1 {
 		t.Errorf("%d expired", n)
@@ -393,7 +354,7 @@ func TestWhatIsNotTakenIsCounted(t *testing.T) {
 }
 
 func TestACopyWithoutWhatTheKernelLacksIsBetterThanNone(t *testing.T) {
-	e := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:21", func(e *conntrack.Entry) {
+	e := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:21", func(e *conntrack.Entry) {
 		e.Timeout, e.Helper = time.Minute, "no-such-helper"
 	})
 	before := e // of the same tuple
@@ -430,7 +391,7 @@ func TestACopyIsChangedWhetherThereIsRoomForLabelsOrNot(t *testing.T) {
 			if rule {
 				d.rules(t, "table inet t {\nchain c {\nct label 1\n}\n}\n")
 			}
-			e := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:443", func(e *conntrack.Entry) {
+			e := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:443", func(e *conntrack.Entry) {
 				e.Timeout, e.Age, e.Labels = time.Minute, time.Second, [16]byte{1}
 			})
 			d.hears(t, bodyOf(t, e))
@@ -454,7 +415,7 @@ func TestACopyIsChangedWhetherThereIsRoomForLabelsOrNot(t *testing.T) {
 
 func TestLostEventsAreSaid(t *testing.T) {
 	d := newDirector(t, func(o *conntrackclass.Options) { o.Buffer = 1 })
-	d.make(t, time.Minute, numbered(conntrack.UDP, 100)...)
+	d.make(t, time.Minute, ctnetlinktest.Numbered(conntrack.UDP, 100)...)
 	out := cluster.NewOutbox(room)
 	if r, err := d.News(out); err != nil || !r.Lost {
 		t.Errorf("%+v, %v", r, err)
@@ -467,7 +428,7 @@ func TestLostEventsAreSaid(t *testing.T) {
 func TestALargeTableIsWalkedWhole(t *testing.T) {
 	a, b := newDirector(t), newDirector(t)
 	const n = 5000
-	list := numbered(conntrack.UDP, n)
+	list := ctnetlinktest.Numbered(conntrack.UDP, n)
 	for part := range slices.Chunk(list, 50) {
 		var batch []byte
 		for i := range part {
@@ -494,10 +455,10 @@ func TestALargeTableIsWalkedWhole(t *testing.T) {
 // none.
 func TestWhatIsDue(t *testing.T) {
 	d := newDirector(t)
-	udp, tcp := numbered(conntrack.UDP, 100), numbered(conntrack.TCP, 100)
+	udp, tcp := ctnetlinktest.Numbered(conntrack.UDP, 100), ctnetlinktest.Numbered(conntrack.TCP, 100)
 	d.make(t, 119*time.Second, udp...)
 	d.make(t, 5*24*time.Hour-time.Second, tcp...)
-	quiet := flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.2:53")
+	quiet := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:1", "198.51.100.2:53")
 	d.make(t, 10*time.Second, quiet) // of 120
 	d.told(t)
 	count := make(map[conntrack.Protocol]int)
@@ -520,7 +481,7 @@ func TestWhatIsDue(t *testing.T) {
 // has its turn in days.
 func TestALifetimeThatWasToldAsShortIsToldAnew(t *testing.T) {
 	d := newDirector(t)
-	list := numbered(conntrack.TCP, 50)
+	list := ctnetlinktest.Numbered(conntrack.TCP, 50)
 	d.make(t, 299*time.Second, list...) // of 300, unacknowledged
 	d.told(t)
 	for i := range list {
@@ -543,7 +504,7 @@ func TestALifetimeThatWasToldAsShortIsToldAnew(t *testing.T) {
 
 func TestAFullTableOfCopiesIsCounted(t *testing.T) {
 	d := newDirector(t, func(o *conntrackclass.Options) { o.MaxCopies = 10 })
-	list := numbered(conntrack.UDP, 12)
+	list := ctnetlinktest.Numbered(conntrack.UDP, 12)
 	for i := range list {
 		list[i].Timeout = time.Minute
 	}
@@ -557,16 +518,16 @@ func TestAFullTableOfCopiesIsCounted(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	web := flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
-	closing := flow(conntrack.TCP, "192.0.2.1:2", "198.51.100.1:80", func(e *conntrack.Entry) { e.State = conntrack.TCPTimeWait })
-	dns := flow(conntrack.UDP, "10.1.0.1:1", "198.51.100.2:53", func(e *conntrack.Entry) {
+	web := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
+	closing := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:2", "198.51.100.1:80", func(e *conntrack.Entry) { e.State = conntrack.TCPTimeWait })
+	dns := ctnetlinktest.Flow(conntrack.UDP, "10.1.0.1:1", "198.51.100.2:53", func(e *conntrack.Entry) {
 		e.Reply.Destination, e.Status = addr("203.0.113.1:1"), e.Status|conntrack.SourceNAT
 	})
 	never := []conntrack.Entry{
-		flow(112, "192.0.2.1:0", "192.0.2.2:0"),
-		flow(114, "192.0.2.1:0", "224.0.0.81:0"),
-		flow(conntrack.UDP, "192.0.2.1:1", "239.0.0.1:1"),
-		flow(conntrack.UDP, "127.0.0.1:1", "127.0.0.1:53"),
+		ctnetlinktest.Flow(112, "192.0.2.1:0", "192.0.2.2:0"),
+		ctnetlinktest.Flow(114, "192.0.2.1:0", "224.0.0.81:0"),
+		ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:1", "239.0.0.1:1"),
+		ctnetlinktest.Flow(conntrack.UDP, "127.0.0.1:1", "127.0.0.1:53"),
 	}
 	for _, tt := range []struct {
 		name   string

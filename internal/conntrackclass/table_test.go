@@ -12,6 +12,7 @@ import (
 
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/conntrackclass"
+	"github.com/ssyncp/ssyncp/internal/ctnetlink/ctnetlinktest"
 	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
@@ -86,22 +87,22 @@ func (d *director) entries(t testing.TB) int {
 // of each kind, by the source that the connection came from.
 func TestEntriesAreFoundByTheirSource(t *testing.T) {
 	a, b := newDirector(t), newDirector(t)
-	for _, k := range kinds {
-		a.make(t, time.Minute, k.entry)
+	for _, k := range ctnetlinktest.Kinds() {
+		a.make(t, time.Minute, k.Entry)
 	}
 	b.hears(t, a.walked(t, cluster.Owned))
-	for _, k := range kinds {
-		s := block.Selector{Protocol: uint8(k.entry.Protocol), Client: k.entry.Original.Source, Virtual: k.entry.Original.Destination}
+	for _, k := range ctnetlinktest.Kinds() {
+		s := block.Selector{Protocol: uint8(k.Entry.Protocol), Client: k.Entry.Original.Source, Virtual: k.Entry.Original.Destination}
 		own, _ := a.table(t, conntrackclass.Filter{}).find(t, s, room)
-		if len(own) != 1 || !own[0].Owned || !own[0].Told || own[0].Key() != k.entry.Key() || own[0].Reply != k.entry.Reply {
-			t.Errorf("%s: its owner has %+v", k.name, own)
+		if len(own) != 1 || !own[0].Owned || !own[0].Told || own[0].Key() != k.Entry.Key() || own[0].Reply != k.Entry.Reply {
+			t.Errorf("%s: its owner has %+v", k.Name, own)
 		}
 		copies, _ := b.table(t, conntrackclass.Filter{}).find(t, s, room)
 		if own[0].Advert >= 0 || copies[0].Advert < 0 || copies[0].Advert > 10*time.Second {
-			t.Errorf("%s: told last %v ago, of the copy %v", k.name, own[0].Advert, copies[0].Advert)
+			t.Errorf("%s: told last %v ago, of the copy %v", k.Name, own[0].Advert, copies[0].Advert)
 		}
-		if len(copies) != 1 || copies[0].Owned || copies[0].Key() != k.entry.Key() || (copies[0].Remaining()-own[0].Remaining()).Abs() > 2*time.Second {
-			t.Errorf("%s: the copy is %+v", k.name, copies)
+		if len(copies) != 1 || copies[0].Owned || copies[0].Key() != k.Entry.Key() || (copies[0].Remaining()-own[0].Remaining()).Abs() > 2*time.Second {
+			t.Errorf("%s: the copy is %+v", k.Name, copies)
 		}
 	}
 	for name, s := range map[string]block.Selector{
@@ -118,7 +119,7 @@ func TestEntriesAreFoundByTheirSource(t *testing.T) {
 // A copy that had packets here is this director's own: no event has to tell.
 func TestACopyWithPacketsIsFoundAsOwn(t *testing.T) {
 	d := newDirector(t)
-	f := flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout = 30 * time.Second })
+	f := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53", func(e *conntrack.Entry) { e.Timeout = 30 * time.Second })
 	d.hears(t, bodyOf(t, f))
 	s := block.Selector{Client: f.Original.Source}
 	if list, _ := d.table(t, conntrackclass.Filter{}).find(t, s, room); len(list) != 1 || list[0].Owned {
@@ -133,10 +134,10 @@ func TestACopyWithPacketsIsFoundAsOwn(t *testing.T) {
 // That peers never hear of an entry is said with it.
 func TestWhetherPeersHearOfAnEntryIsFound(t *testing.T) {
 	d := newDirector(t)
-	told := flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
-	filtered := flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53")
-	opening := flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:444", func(e *conntrack.Entry) { e.State = conntrack.TCPSynSent })
-	byIPVS := flow(conntrack.TCP, "192.0.2.1:40000", "203.0.113.1:80", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:8080") })
+	told := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:443")
+	filtered := ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53")
+	opening := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40000", "198.51.100.1:444", func(e *conntrack.Entry) { e.State = conntrack.TCPSynSent })
+	byIPVS := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:40000", "203.0.113.1:80", func(e *conntrack.Entry) { e.Reply.Source = addr("10.0.0.1:8080") })
 	d.make(t, time.Minute, told, filtered, opening, byIPVS)
 	tab := d.table(t, conntrackclass.Filter{Protocols: []conntrack.Protocol{conntrack.TCP}, WithoutIPVS: true})
 	list, _ := tab.find(t, block.Selector{Client: told.Original.Source}, room)
@@ -154,7 +155,7 @@ func TestMoreEntriesThanAnAnswerHasAreSaidToBeMore(t *testing.T) {
 	d := newDirector(t)
 	var list []conntrack.Entry
 	for port := range uint16(2 * block.MaxObjects) {
-		list = append(list, flow(conntrack.UDP, "[2001:db8::1]:40000", "[2001:db8::2]:0", func(e *conntrack.Entry) {
+		list = append(list, ctnetlinktest.Flow(conntrack.UDP, "[2001:db8::1]:40000", "[2001:db8::2]:0", func(e *conntrack.Entry) {
 			e.Original.Destination = netip.AddrPortFrom(e.Original.Destination.Addr(), 1000+port)
 			e.Reply = e.Untranslated()
 		}))
@@ -174,7 +175,7 @@ func TestMoreEntriesThanAnAnswerHasAreSaidToBeMore(t *testing.T) {
 // answered then, rather than something wrong.
 func TestNothingIsFoundWithoutTheObjects(t *testing.T) {
 	d := newDirector(t)
-	d.make(t, time.Minute, flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53"))
+	d.make(t, time.Minute, ctnetlinktest.Flow(conntrack.UDP, "192.0.2.1:40000", "198.51.100.1:53"))
 	closed := errors.New("closed")
 	tab, err := conntrackclass.NewTable(conntrackclass.TableOptions{
 		Objects: func(context.Context, func(*conntrackclass.Objects)) error { return closed },
@@ -237,14 +238,14 @@ func TestAFlushTakesCopiesAwayAndNothingElse(t *testing.T) {
 	d := newDirector(t)
 	d.tracking(t)
 	const n = 150 // more than a portion
-	copies := numbered(conntrack.UDP, n)
+	copies := ctnetlinktest.Numbered(conntrack.UDP, n)
 	for i := range copies {
 		copies[i].Timeout = 30 * time.Second
 	}
 	d.hears(t, bodyOf(t, copies...))
-	own := flow(conntrack.TCP, "192.0.2.9:40000", "198.51.100.1:443")
+	own := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.9:40000", "198.51.100.1:443")
 	touched := copies[0]
-	seen := flow(conntrack.TCP, "127.0.0.1:40000", "127.0.0.2:7", func(e *conntrack.Entry) { e.Timeout = 432000 * time.Second })
+	seen := ctnetlinktest.Flow(conntrack.TCP, "127.0.0.1:40000", "127.0.0.2:7", func(e *conntrack.Entry) { e.Timeout = 432000 * time.Second })
 	d.hears(t, bodyOf(t, seen))
 	d.make(t, time.Minute, own)
 	d.touch(t, touched, 2*time.Minute)
@@ -286,7 +287,7 @@ func TestAFlushTakesCopiesAwayAndNothingElse(t *testing.T) {
 
 func TestWhatIsNotACopyIsNotFlushed(t *testing.T) {
 	d := newDirector(t)
-	d.make(t, time.Minute, numbered(conntrack.UDP, 200)...)
+	d.make(t, time.Minute, ctnetlinktest.Numbered(conntrack.UDP, 200)...)
 	if done := d.table(t, conntrackclass.Filter{}).flush(t); done.Copies != 0 || d.entries(t) != 200 {
 		t.Errorf("%+v, %d are left", done, d.entries(t))
 	}

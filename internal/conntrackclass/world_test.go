@@ -11,6 +11,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/cluster"
 	"github.com/ssyncp/ssyncp/internal/conntrackclass"
 	"github.com/ssyncp/ssyncp/internal/ctnetlink"
+	"github.com/ssyncp/ssyncp/internal/ctnetlink/ctnetlinktest"
 	"github.com/ssyncp/ssyncp/internal/netnstest"
 	"github.com/ssyncp/ssyncp/pkg/conntrack"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
@@ -22,35 +23,6 @@ import (
 const room = 1400
 
 func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
-
-// flow returns an established connection.
-func flow(p conntrack.Protocol, source, destination string, change ...func(*conntrack.Entry)) conntrack.Entry {
-	e := conntrack.Entry{
-		Protocol: p, Status: conntrack.SeenReply | conntrack.Assured | conntrack.Confirmed,
-		Original: conntrack.Tuple{Source: addr(source), Destination: addr(destination)},
-	}
-	if p == conntrack.TCP {
-		e.State = conntrack.TCPEstablished
-		e.TCP = conntrack.TCPInfo{Scale: [2]uint8{7, 9}, Flags: [2]uint8{0x2b, 0x2b}}
-	}
-	e.Reply = e.Untranslated()
-	for _, c := range change {
-		c(&e)
-	}
-	return e
-}
-
-// numbered returns connections whose source ports count up.
-func numbered(p conntrack.Protocol, n int) []conntrack.Entry {
-	list := make([]conntrack.Entry, n)
-	for i := range list {
-		list[i] = flow(p, "192.0.2.1:0", "198.51.100.1:53", func(e *conntrack.Entry) {
-			e.Original.Source = netip.AddrPortFrom(e.Original.Source.Addr(), uint16(1024+i))
-			e.Reply = e.Untranslated()
-		})
-	}
-	return list
-}
 
 // director is one in a network namespace of its own. Somebody else there makes
 // what is its own.
@@ -94,25 +66,12 @@ func (d *director) rules(t testing.TB, text string) {
 }
 
 // ask sends requests as somebody else.
-func (d *director) ask(t testing.TB, requests []byte) (answers []ctnetlink.Message) {
+func (d *director) ask(t testing.TB, requests []byte) []ctnetlink.Message {
 	t.Helper()
 	if err := d.somebody.Send(requests); err != nil {
 		t.Fatal(err)
 	}
-	var parser ctnetlink.Parser
-	for {
-		p, err := d.somebody.Receive()
-		if errors.Is(err, ctnetlink.ErrNothing) {
-			return answers
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		var m ctnetlink.Message
-		for parser.Load(p); parser.Next(&m); {
-			answers = append(answers, m)
-		}
-	}
+	return ctnetlinktest.Receive(t, d.somebody)
 }
 
 // make makes entries that this director owns.
