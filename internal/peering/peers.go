@@ -146,6 +146,7 @@ func (n *Node) heardFrom(now time.Time, p *peer) {
 		p.gaps.retry(now.Add(n.nackDelay()))
 		n.join.proof(now)
 		n.tell(PeerBack, p)
+		n.probeSoon(now) // while nobody was there, what links take was forgotten
 		n.wake(now)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 const (
 	probeInterval = 30 * time.Second       // between two rounds over all links
-	probeSettle   = time.Second            // after a peer is proven
+	probeSettle   = time.Second            // after a peer is proven, or back
 	probeWait     = 250 * time.Millisecond // for the answers
 
 	// probeTries is how often a peer answers the small one and not the large
@@ -72,7 +72,7 @@ func (p *peer) on(link int) bool {
 	return p.live() && !k.heard.IsZero() && !k.silent
 }
 
-// probeSoon asks for a round, as there is somebody new.
+// probeSoon asks for a round, as there is somebody new, or back.
 func (n *Node) probeSoon(now time.Time) {
 	if at := now.Add(probeSettle); at.Before(n.probe.due) {
 		n.probe.due = at

@@ -197,6 +197,23 @@ func TestADeadLinkGivesItsRoomBack(t *testing.T) {
 	}
 }
 
+func TestANarrowLinkIsFoundAgainBehindAnOutage(t *testing.T) {
+	w := newWide(t, 1, 2, 1)
+	w.narrow = func(from, to *host, link int) int { return 1000 }
+	w.joinWide()
+	h := w.hosts[0]
+	if h.node.Room() > 1000 {
+		t.Fatalf("room for %d", h.node.Room())
+	}
+	w.cut = func(a, b *host) bool { return true }
+	w.run(probeInterval + 10*time.Second)
+	w.cut = nil
+	w.run(probeInterval / 2)
+	if room := h.node.Room(); room > 1000 || room <= 1000-probeGrain {
+		t.Errorf("room for %d", room)
+	}
+}
+
 func TestAnotherRoomIsProbedAtOnce(t *testing.T) {
 	w := newWide(t, 1, 2, 1)
 	w.narrow = func(from, to *host, link int) int { return 1000 }
