@@ -343,6 +343,7 @@ func TestRefused(t *testing.T) {
 		{"admin socket a truth value", "[admin]\nsocket = false", "admin.socket", false, "absolute"},
 		{"relative FIFO", "[vrrp]\nfifo = 'fifo'", "vrrp.fifo", "fifo", "absolute"},
 		{"relative track file", "[vrrp]\ntrack_file = 'synced'", "vrrp.track_file", "synced", "absolute"},
+		{"one socket for both", "[admin]\nsocket = '/run/x'\n[metrics]\nlisten = 'unix:/run/./x'", "metrics.listen", "/run/./x", "the same file as admin.socket"},
 		{"one file for both", "[vrrp]\nfifo = '/run/x'\ntrack_file = '/run/x'", "vrrp.track_file", "/run/x", "the same file as vrrp.fifo"},
 		{"admin socket too long", "[admin]\nsocket = '/" + strings.Repeat("s", 107) + "'", "admin.socket", "/" + strings.Repeat("s", 107), "at most 107 bytes"},
 		{"level", "[log]\nlevel = 'chatty'", "log.level", "chatty", "debug, info, warn or error"},

@@ -41,6 +41,7 @@ func (p *problems) config(doc document) Config {
 	c.Metrics = p.metrics(doc)
 	c.VRRP = p.vrrp(doc)
 	c.Log = Log{Level: p.level(doc.Log.Level), Format: p.format(doc.Log.Format)}
+	p.files(c)
 	p.version(c, linksGiven)
 	return c
 }
@@ -155,14 +156,28 @@ func (p *problems) socket(value any) string {
 }
 
 func (p *problems) vrrp(doc document) VRRP {
-	v := VRRP{
+	return VRRP{
 		FIFO:      p.optionalPath("vrrp.fifo", doc.VRRP.FIFO, "/run/ssyncp/vrrp.fifo"),
 		TrackFile: p.optionalPath("vrrp.track_file", doc.VRRP.TrackFile, DefaultTrackFile),
 	}
-	if v.FIFO != "" && v.FIFO == v.TrackFile {
-		p.add("vrrp.track_file", v.TrackFile, "the same file as vrrp.fifo: name another one")
+}
+
+// files looks for one path in the places of two files that the daemon makes.
+func (p *problems) files(c Config) {
+	files := []struct{ key, path string }{
+		{"admin.socket", c.Admin.Socket}, {"metrics.listen", ""}, {"vrrp.fifo", c.VRRP.FIFO}, {"vrrp.track_file", c.VRRP.TrackFile},
 	}
-	return v
+	if c.Metrics.Listen.Network == "unix" {
+		files[1].path = c.Metrics.Listen.Address
+	}
+	for i, one := range files {
+		for _, before := range files[:i] {
+			if one.path != "" && filepath.Clean(one.path) == filepath.Clean(before.path) {
+				p.add(one.key, one.path, "the same file as %s: name another one", before.key)
+				break
+			}
+		}
+	}
 }
 
 func (p *problems) interfaceName(key string, value any) string {
