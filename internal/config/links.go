@@ -53,9 +53,7 @@ func (c Config) Version1Link() (Link, bool) {
 // SharesPort reports whether another link has the UDP port of one, on another
 // interface.
 func (c Config) SharesPort(l Link) bool {
-	return slices.ContainsFunc(c.Links, func(other Link) bool {
-		return l.UDPPort != 0 && l.UDPPort == other.UDPPort && l.ipv4() == other.ipv4() && l.Interface != other.Interface
-	})
+	return slices.ContainsFunc(c.Links, func(other Link) bool { return l.samePort(other) && l.Interface != other.Interface })
 }
 
 // Limits of what a key takes.
@@ -169,8 +167,10 @@ func (l Link) overlaps(other Link) bool {
 }
 
 // collides reports whether the system would not give both the port.
-func (l Link) collides(other Link) bool {
-	return l.UDPPort != 0 && l.UDPPort == other.UDPPort && l.Interface == other.Interface && l.ipv4() == other.ipv4()
+func (l Link) collides(other Link) bool { return l.samePort(other) && l.Interface == other.Interface }
+
+func (l Link) samePort(other Link) bool {
+	return l.UDPPort != 0 && l.UDPPort == other.UDPPort && l.ipv4() == other.ipv4()
 }
 
 func (l Link) ipv4() bool { return l.Group.Is4() || len(l.Peers) > 0 && l.Peers[0].Is4() }

@@ -55,6 +55,14 @@ func missing(name string) error {
 	return fmt.Errorf("interface %s %w: \"ip link\" shows those there are; name one of them", name, ErrNoInterface)
 }
 
+// bind binds a socket to the interface.
+func (d device) bind(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, d.index); err != nil {
+		return fmt.Errorf("interface %s: %w", d.name, err)
+	}
+	return nil
+}
+
 // address returns the one that datagrams to a group come from: the primary one
 // of IPv4, the link-local one of IPv6.
 func (d device) address(ipv6 bool) (netip.Addr, error) {

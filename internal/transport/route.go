@@ -29,8 +29,8 @@ func routeTo(to netip.Addr, d device) (route, error) {
 	}
 	defer unix.Close(fd)
 	if d.index != 0 {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, d.index); err != nil {
-			return route{}, fmt.Errorf("transport: interface %s: %w", d.name, err)
+		if err := d.bind(fd); err != nil {
+			return route{}, fmt.Errorf("transport: %w", err)
 		}
 	}
 	var address unix.Sockaddr = &unix.SockaddrInet6{Port: discard, ZoneId: uint32(d.index), Addr: to.As16()}

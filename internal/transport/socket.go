@@ -49,7 +49,7 @@ type batchWriter interface {
 func listen(o *Options, d device) (conn, error) {
 	ctx, config := context.Background(), net.ListenConfig{}
 	if o.Bound && d.index != 0 {
-		config.Control = d.bind
+		config.Control = func(_, _ string, c syscall.RawConn) error { return control(c, d.bind) }
 	}
 	version, anyone := "4", "0.0.0.0"
 	if o.ipv6() {
@@ -77,18 +77,13 @@ func listen(o *Options, d device) (conn, error) {
 	return c.(*net.UDPConn), nil
 }
 
-// bind binds a socket to the interface, before it has an address.
-func (d device) bind(_, _ string, c syscall.RawConn) error {
+// control does something with a socket.
+func control(c syscall.RawConn, do func(fd int) error) error {
 	var failed error
-	if err := c.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, d.index)
-	}); err != nil {
+	if err := c.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
 		return err
 	}
-	if failed != nil {
-		return fmt.Errorf("interface %s: %w", d.name, failed)
-	}
-	return nil
+	return failed
 }
 
 // option is one setting of a socket.
@@ -154,19 +149,15 @@ func configure(c conn, d device, o *Options) (batchWriter, error) {
 			options = append(options, option{"IP_RECVERR", integer(unix.IPPROTO_IP, unix.IP_RECVERR, 1)})
 		}
 	}
-	control, err := c.SyscallConn()
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	for _, option := range options {
-		var failed error
 		// The x/net calls take the descriptor by themselves; inside
 		// Control they still may, it only counts a reference.
-		if err := control.Control(func(fd uintptr) { failed = option.set(int(fd)) }); err != nil {
-			return nil, fmt.Errorf("transport: %w", err)
-		}
-		if failed != nil {
-			return nil, fmt.Errorf("transport: %s: %w", option.what, failed)
+		if err := control(raw, option.set); err != nil {
+			return nil, fmt.Errorf("transport: %s: %w", option.what, err)
 		}
 	}
 	return writer, nil
