@@ -32,12 +32,18 @@ func (w *world) replay(to *host, all []recorded) {
 	w.run(3 * time.Second)
 }
 
-// conversation is two synced hosts that had things to tell, recorded.
-func conversation(t *testing.T) (*world, []recorded) {
-	w := newWorld(t, 1, 2)
-	all := w.record()
+// acquaintance is two hosts that are synced, recorded since their start.
+func acquaintance(t *testing.T) (w *world, all *[]recorded) {
+	w = newWorld(t, 1, 2)
+	all = w.record()
 	w.startAll()
 	w.run(12*time.Second, w.synced)
+	return w, all
+}
+
+// conversation is two synced hosts that had things to tell, recorded.
+func conversation(t *testing.T) (*world, []recorded) {
+	w, all := acquaintance(t)
 	w.churn(2*time.Second, 50, 200, w.hosts...)
 	w.run(time.Second)
 	w.spy = nil
@@ -69,10 +75,7 @@ func TestReplayWithinAStartIsDropped(t *testing.T) {
 
 // What was sent before the proof was never new, and is a replay as well.
 func TestReplayFromBeforeTheProofIsNoDuplicate(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	all := w.record()
-	w.startAll()
-	w.run(12*time.Second, w.synced)
+	w, all := acquaintance(t)
 	w.spy = nil
 	w.replay(w.hosts[0], *all)
 	if h := w.hosts[0]; h.count(Duplicates) > 0 || h.trouble(Replayed) == 0 {
@@ -123,10 +126,7 @@ func TestReplayAcrossARestartOfTheReceiverIsDropped(t *testing.T) {
 // over and from elsewhere, the challenges that they once proved themselves by: the
 // answers are not to go there instead of to the peer.
 func TestReplayedChallengesDoNotKeepDirectorsApart(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	all := w.record()
-	w.startAll()
-	w.run(12*time.Second, w.synced)
+	w, all := acquaintance(t)
 	w.spy = nil
 	var challenges []recorded
 	for _, r := range *all {

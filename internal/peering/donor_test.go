@@ -7,14 +7,22 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
-// joinerOf starts a host beside a donor with a table, and lets it ask.
-func joinerOf(t *testing.T, entries uint32) (w *world, donor, joiner *host) {
+// newDonor has a synced host with what it was given before, and one that may join.
+func newDonor(t *testing.T, give func(donor *host)) (w *world, donor, joiner *host) {
 	w = newWorld(t, 1, 2)
 	donor, joiner = w.hosts[0], w.hosts[1]
-	donor.pps = 100_000
-	donor.fill(0, entries)
+	give(donor)
 	donor.start()
 	w.run(12*time.Second, w.synced)
+	return w, donor, joiner
+}
+
+// joinerOf starts a host beside a donor with a table, and lets it ask.
+func joinerOf(t *testing.T, entries uint32) (w *world, donor, joiner *host) {
+	w, donor, joiner = newDonor(t, func(donor *host) {
+		donor.pps = 100_000
+		donor.fill(0, entries)
+	})
 	joiner.start()
 	if !w.run(12*time.Second, func() bool { return donor.node.Status().Serving > 0 }) {
 		t.Fatal("no snapshot was asked for")

@@ -145,11 +145,7 @@ func TestWithoutADonorLeftTheJoinerIsSyncedWithAWarning(t *testing.T) {
 // The only donor is out of reach for a while, and heard again before the joiner
 // gives up waiting for a peer: it is asked again, rather than done without.
 func TestADonorThatIsBackIsAskedAgain(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	donor, joiner := w.hosts[0], w.hosts[1]
-	donor.fill(0, 1000)
-	donor.start()
-	w.run(12*time.Second, w.synced)
+	w, _, joiner := newDonor(t, func(donor *host) { donor.fill(0, 1000) })
 	joiner.start()
 	if !w.run(time.Second, func() bool { return len(joiner.table) > 0 }) {
 		t.Fatal("no snapshot")
@@ -207,11 +203,7 @@ func TestADonorThatIsBackHasItsTimeToFillGapsAgain(t *testing.T) {
 
 // A donor whose tables cannot be read is there, and refuses.
 func TestAJoinerThatWasRefusedForTooLongIsSyncedWithAWarning(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	donor, joiner := w.hosts[0], w.hosts[1]
-	donor.fill(0, 1000)
-	donor.start()
-	w.run(12*time.Second, w.synced)
+	w, donor, joiner := newDonor(t, func(donor *host) { donor.fill(0, 1000) })
 	donor.broken = true
 	joiner.start()
 	if !w.run(3*time.Minute, w.synced) {
@@ -225,11 +217,7 @@ func TestAJoinerThatWasRefusedForTooLongIsSyncedWithAWarning(t *testing.T) {
 // The only donor was out of reach when the joiner gave up waiting. When it is back
 // it is one like any other: services that appear later need one.
 func TestADonorThatIsBackBehindTheEndOfJoiningIsOneAgain(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	donor, joiner := w.hosts[0], w.hosts[1]
-	donor.fill(0, 6000)
-	donor.start()
-	w.run(12*time.Second, w.synced)
+	w, _, joiner := newDonor(t, func(donor *host) { donor.fill(0, 6000) })
 	joiner.lacks = func(uint32) bool { return true }
 	joiner.start()
 	w.run(12*time.Second, func() bool { return joiner.missed > 3000 })
@@ -327,11 +315,7 @@ func TestADirectorThatWasAloneAsksWhoHasTheMost(t *testing.T) {
 // The only donor is lost in the midst of its snapshot, and back when the joiner has
 // given up: what is made up for is everything.
 func TestWhatADonorWasAskedForInVainIsAskedForWhenItIsBack(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	donor, joiner := w.hosts[0], w.hosts[1]
-	donor.orphan(0, 6000)
-	donor.start()
-	w.run(12*time.Second, w.synced)
+	w, _, joiner := newDonor(t, func(donor *host) { donor.orphan(0, 6000) })
 	joiner.start()
 	w.run(12*time.Second, func() bool { return len(joiner.table) > 3000 })
 	w.cut = func(a, b *host) bool { return true }
@@ -345,11 +329,7 @@ func TestWhatADonorWasAskedForInVainIsAskedForWhenItIsBack(t *testing.T) {
 
 // A donor that refuses is asked for everything later and later, and has it in the end.
 func TestADonorThatRefusedIsAskedForEverythingLater(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	donor, joiner := w.hosts[0], w.hosts[1]
-	donor.orphan(0, 1000)
-	donor.start()
-	w.run(12*time.Second, w.synced)
+	w, donor, joiner := newDonor(t, func(donor *host) { donor.orphan(0, 1000) })
 	donor.broken = true
 	joiner.start()
 	if !w.run(3*time.Minute, w.synced) {
@@ -532,11 +512,7 @@ func TestAStrangerThatTurnsUpWhileJoiningIsAskedBeforeItIsSynced(t *testing.T) {
 func TestADonorThatIsHeardIsAskedAgain(t *testing.T) {
 	for _, away := range []time.Duration{300 * time.Millisecond, 2 * time.Second, donorTimeout + 2*time.Second} {
 		t.Run(away.String(), func(t *testing.T) {
-			w := newWorld(t, 1, 2)
-			donor, joiner := w.hosts[0], w.hosts[1]
-			donor.fill(0, 1000)
-			donor.start()
-			w.run(12*time.Second, w.synced)
+			w, _, joiner := newDonor(t, func(donor *host) { donor.fill(0, 1000) })
 			joiner.start()
 			w.run(time.Second, func() bool { return joiner.count(Proofs) > 0 })
 			w.cut = func(a, b *host) bool { return a == joiner }
