@@ -103,10 +103,15 @@ func (d *Daemon) Status(ctx context.Context) (admin.Status, error) {
 	return admin.NewClient(d.director.adminSocket()).Status(ctx)
 }
 
+// ask runs a command of ssyncpd that asks the daemon.
+func (d *Daemon) ask(args ...string) (string, error) {
+	return d.director.Run(append([]string{image.Daemon, "--admin-socket", d.director.adminSocket()}, args...)...)
+}
+
 // Resync has the daemon ask all peers for what they own, as an operator would.
 func (d *Daemon) Resync(t testing.TB) {
 	t.Helper()
-	if _, err := d.director.Run(image.Daemon, "resync", "--admin-socket", d.director.adminSocket()); err != nil {
+	if _, err := d.ask("resync"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -115,8 +120,7 @@ func (d *Daemon) Resync(t testing.TB) {
 // JSON, and returns its exit code.
 func (d *Daemon) Operator(t testing.TB, answer any, args ...string) int {
 	t.Helper()
-	argv := append([]string{image.Daemon, "--json", "--admin-socket", d.director.adminSocket()}, args...)
-	out, err := d.director.Run(argv...)
+	out, err := d.ask(append([]string{"--json"}, args...)...)
 	code := 0
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		code = exit.ExitCode()
@@ -132,7 +136,7 @@ func (d *Daemon) Operator(t testing.TB, answer any, args ...string) int {
 // Explain returns what the daemon says of a client's connections, here and at its
 // peers, as an operator reads it.
 func (d *Daemon) Explain(client netip.AddrPort) string {
-	out, err := d.director.Run(image.Daemon, "--admin-socket", d.director.adminSocket(), "explain", client.String())
+	out, err := d.ask("explain", client.String())
 	if err != nil {
 		return fmt.Sprintf("%v: %s", err, out)
 	}

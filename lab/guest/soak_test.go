@@ -52,7 +52,6 @@ type soak struct {
 	started [soakDirectors]time.Time // the daemons
 	tallies [soakDirectors]tally
 	drops   map[string]uint64 // since the last sample
-	lacking netip.AddrPort    // a stream that a director has not
 	samples []sample
 }
 
@@ -189,7 +188,8 @@ func (s *soak) settle(t *testing.T, after string) {
 	t.Helper()
 	because, said := "", time.Now()
 	for began := said; time.Since(began) < soakWithin; time.Sleep(soakPause) {
-		if because = s.unsettled(t); because == "" {
+		var lacking netip.AddrPort
+		if because, lacking = s.unsettled(t); because == "" {
 			err := s.count(t)
 			if err == nil {
 				return
@@ -199,33 +199,33 @@ func (s *soak) settle(t *testing.T, after string) {
 		if time.Since(said) > soakSlow {
 			said = time.Now()
 			t.Logf("%s: not well after %v: %s", after, time.Since(began).Round(time.Second), because)
-			if s.lacking.IsValid() {
-				t.Log(s.daemons[third].Explain(s.lacking))
+			if lacking.IsValid() {
+				t.Log(s.daemons[third].Explain(lacking))
 			}
 		}
 	}
 	t.Fatalf("%s: after %v: %s", after, soakWithin, because)
 }
 
-// unsettled returns what is not well yet.
-func (s *soak) unsettled(t *testing.T) string {
-	s.lacking = netip.AddrPort{}
+// unsettled returns what is not well yet, and a stream that a director lacks where it
+// is that.
+func (s *soak) unsettled(t *testing.T) (because string, lacking netip.AddrPort) {
 	for i, want := range []string{"MASTER", "BACKUP"} {
 		if state := s.keepalived[i].State(); state != want {
-			return fmt.Sprintf("%s is %s, and should be %s", s.Directors[i].Name, state, want)
+			return fmt.Sprintf("%s is %s, and should be %s", s.Directors[i].Name, state, want), lacking
 		}
 	}
 	for i, d := range s.daemons {
 		status, err := s.status(t, i)
 		if err != nil {
-			return err.Error()
+			return err.Error(), lacking
 		}
 		if because := unready(status, len(s.daemons)-1); because != "" {
-			return fmt.Sprintf("%s: %s: %s", s.Directors[i].Name, d.State(), because)
+			return fmt.Sprintf("%s: %s: %s", s.Directors[i].Name, d.State(), because), lacking
 		}
 	}
 	if s.crowd == nil {
-		return ""
+		return "", lacking
 	}
 	due := s.crowd.known(time.Now().Add(-twoPeriods - soakTold))
 	for _, d := range s.Directors {
@@ -234,16 +234,16 @@ func (s *soak) unsettled(t *testing.T) string {
 		for _, r := range due {
 			if c := table[r.local]; c.State != "ESTABLISHED" && r.lives() {
 				if missing++; missing == 1 {
-					s.lacking = r.local
+					lacking = r.local
 					first = fmt.Sprintf("%v: %q", r.local, c.State)
 				}
 			}
 		}
 		if missing > 0 {
-			return fmt.Sprintf("%s lacks %d of %d streams, such as %s", d.Name, missing, len(due), first)
+			return fmt.Sprintf("%s lacks %d of %d streams, such as %s", d.Name, missing, len(due), first), lacking
 		}
 	}
-	return ""
+	return "", lacking
 }
 
 // witness says what the directors have of a connection.
