@@ -17,8 +17,11 @@ import (
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
-// every is how often the director is asked how it is.
-const every = time.Second
+// every is how often the director is asked how it is. Two that boot together are
+// synced at the same moment: the shorter the time until both files say so, the
+// rarer one has the higher priority that should not, and the addresses for a
+// moment.
+const every = 200 * time.Millisecond
 
 // Track is a file for keepalived's track_file, whose number is multiplied by a
 // weight and added to a priority: 1 while this director is synced, 0 otherwise.
@@ -185,7 +188,7 @@ func (t *Track) set(synced bool, because any) {
 	t.written = nil
 	t.counters.Troubles.Add(TrackFailed, 1)
 	if !t.failing {
-		t.log.Error("the VRRP track file cannot be written, trying again every second: keepalived takes this director for not synced", "error", err)
+		t.log.Error("the VRRP track file cannot be written, trying again: keepalived takes this director for not synced", "error", err)
 	}
 	t.failing = true
 }

@@ -19,9 +19,9 @@ func TestDaemonThatIsStoppedHandsOver(t *testing.T) {
 		p.startKeepalived(t, i)
 		p.startDaemon(t, i)
 	}
-	p.master(t, 0)
 	p.isSynced(t, 0)
 	p.isSynced(t, 1)
+	p.settled(t, 0)
 	a := arrive(traffic.Client{Namespace: p.Client, Patience: pairPatience}, p.virtual)
 	time.Sleep(time.Second)
 

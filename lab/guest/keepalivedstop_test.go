@@ -22,9 +22,9 @@ func TestKeepalivedIsStopped(t *testing.T) {
 		p.startKeepalived(t, i)
 		p.startDaemon(t, i)
 	}
-	p.master(t, 0)
 	p.isSynced(t, 0)
 	p.isSynced(t, 1)
+	p.settled(t, 0)
 	s := &streams{client: traffic.Client{Namespace: p.Client}}
 	defer func() { traffic.CloseAll(s.open) }()
 	s.more(t, some, p.virtual)
