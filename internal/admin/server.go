@@ -365,7 +365,7 @@ func (h *handlers) fail(w http.ResponseWriter, err error) {
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("the daemon is there, but its director did not answer within %v: it starts, or is overloaded", answerTimeout)
+		err = errors.New("the daemon is there, but its director did not answer in time: it starts, or is overloaded")
 	}
 	answer(w, http.StatusServiceUnavailable, Failure{Error: err.Error()})
 }
