@@ -27,7 +27,8 @@ type Status struct {
 
 	*Membership // what only version 2 has: absent with version 1
 
-	// NotCarried says of classes that ought to be carried why they are not.
+	// NotCarried says of classes that ought to be carried why they are not: for
+	// good, or for as long as the kernel's objects cannot be used.
 	NotCarried map[string]string `json:"not_carried,omitempty"`
 
 	// Counters by group and name, since the start. Two of one name are

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,7 +62,7 @@ type Parts struct {
 	Protocol int
 	SyncID   uint8
 	Director Director // nil with version 1
-	// NotCarried is Status'.
+	// NotCarried are Status', those for good.
 	NotCarried map[string]string
 	// Connections is nil with version 1.
 	Connections Connections
@@ -93,7 +95,22 @@ func (p *Parts) Status(ctx context.Context) (s Status, err error) {
 		return s, err
 	}
 	s.Membership = membership(status, time.Now())
+	s.except(status.Failing)
 	return s, nil
+}
+
+// except takes what cannot be used out of what is carried.
+func (s *Status) except(failing map[block.Class]error) {
+	if len(failing) == 0 {
+		return
+	}
+	if s.NotCarried = maps.Clone(s.NotCarried); s.NotCarried == nil {
+		s.NotCarried = make(map[string]string)
+	}
+	for class, why := range failing {
+		s.NotCarried[class.String()] = why.Error()
+		s.Classes = slices.DeleteFunc(s.Classes, func(c string) bool { return c == class.String() })
+	}
 }
 
 // Count is what a server does.

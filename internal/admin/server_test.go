@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,24 @@ func TestStatusDocument(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, expected) {
 		t.Errorf("got  %v\nwant %v", got, expected)
+	}
+}
+
+// A class that cannot be used for a while is carried again afterwards.
+func TestWhatCannotBeUsedIsNotCarried(t *testing.T) {
+	path := socket(t)
+	failing := errors.New("no such table")
+	d := &director{status: peering.Status{State: block.StateSynced, Failing: map[block.Class]error{block.ClassConntrack: failing}}}
+	serve(t, path, d)
+	client := admin.NewClient(path)
+	s, err := client.Status(t.Context())
+	if err != nil || !slices.Equal(s.Classes, []string{"ipvs"}) || s.NotCarried["conntrack"] != failing.Error() {
+		t.Errorf("carries %v, not %v, %v", s.Classes, s.NotCarried, err)
+	}
+	d.status.Failing = nil
+	s, err = client.Status(t.Context())
+	if err != nil || !slices.Equal(s.Classes, []string{"ipvs", "conntrack"}) || len(s.NotCarried) > 0 {
+		t.Errorf("afterwards it carries %v, not %v, %v", s.Classes, s.NotCarried, err)
 	}
 }
 

@@ -144,7 +144,10 @@ func (d *Director) Announce(ctx context.Context) error {
 
 // Status returns what the director knows of its peers and of itself.
 func (d *Director) Status(ctx context.Context) (s peering.Status, err error) {
-	err = d.do(ctx, func(time.Time) { s = d.node.Status() })
+	err = d.do(ctx, func(time.Time) {
+		s = d.node.Status()
+		s.Failing = d.holdings.failing()
+	})
 	return s, err
 }
 

@@ -132,6 +132,9 @@ func TestObjectsThatFailAreOpenedAgain(t *testing.T) {
 			a.kernel.set(key, 1)
 		}
 		pass(3 * time.Second)
+		if why := b.failing(t); len(why) != 1 || why[testClass] == nil || why[testClass].Error() != "module unloaded" {
+			t.Errorf("what fails is %v", why)
+		}
 		b.kernel.do(func(k *kernel) { k.failing = nil })
 		for key := range uint32(500) {
 			b.kernel.set(1000+key, 2)
@@ -140,6 +143,9 @@ func TestObjectsThatFailAreOpenedAgain(t *testing.T) {
 		equal(t, a, b)
 		if b.kernel.opens != 2 {
 			t.Errorf("opened %d times, want 2", b.kernel.opens)
+		}
+		if why := b.failing(t); len(why) > 0 {
+			t.Errorf("it goes on to fail: %v", why)
 		}
 	})
 }

@@ -365,9 +365,20 @@ func pass(d time.Duration) {
 // state is what a director says of its completeness.
 func (h *host) state(t *testing.T) block.State {
 	t.Helper()
+	return h.status(t).State
+}
+
+// failing is what a director says that it cannot use.
+func (h *host) failing(t *testing.T) map[block.Class]error {
+	t.Helper()
+	return h.status(t).Failing
+}
+
+func (h *host) status(t *testing.T) peering.Status {
+	t.Helper()
 	s, err := h.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.State
+	return s
 }

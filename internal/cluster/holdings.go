@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -141,6 +142,21 @@ func (w *walk) Close() {
 		w.now.Close()
 		w.now = nil
 	}
+}
+
+// failing returns the classes that cannot be used, and why.
+func (h *holdings) failing() map[block.Class]error {
+	var failing map[block.Class]error
+	for _, k := range h.all {
+		if k.usable() {
+			continue
+		}
+		if failing == nil {
+			failing = make(map[block.Class]error)
+		}
+		failing[k.class] = cmp.Or(k.failure, k.retry.because, errClosed)
+	}
+	return failing
 }
 
 // openAll opens the objects of every class, or none.

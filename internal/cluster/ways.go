@@ -17,6 +17,7 @@ const (
 // retry is when something that failed is opened again.
 type retry struct {
 	at      time.Time // zero: it is open
+	because error     // it is not
 	opened  time.Time
 	backoff time.Duration
 	said    map[string]bool // reasons, each of which is logged once
@@ -27,7 +28,7 @@ func (r *retry) failed(now time.Time, err error) (news bool) {
 	if !r.opened.IsZero() && now.Sub(r.opened) >= reopenCalm {
 		r.backoff, r.said = 0, nil
 	}
-	r.opened = time.Time{}
+	r.opened, r.because = time.Time{}, err
 	r.backoff = min(max(2*r.backoff, reopenMin), reopenMax)
 	r.at = now.Add(r.backoff)
 	if r.said[err.Error()] {
@@ -40,7 +41,7 @@ func (r *retry) failed(now time.Time, err error) (news bool) {
 	return true
 }
 
-func (r *retry) succeeded(now time.Time) { r.at, r.opened = time.Time{}, now }
+func (r *retry) succeeded(now time.Time) { r.at, r.because, r.opened = time.Time{}, nil, now }
 
 // due reports whether it is time.
 func (r *retry) due(now time.Time) bool { return !r.at.IsZero() && !now.Before(r.at) }

@@ -21,6 +21,9 @@ type Status struct {
 	// being found out, it is the least.
 	Narrow [maxLinks]int
 	Peers  []PeerStatus
+	// Failing are the classes whose objects cannot be used at the moment, and
+	// why. The node does not know: who has the objects says so.
+	Failing map[block.Class]error
 }
 
 // PeerStatus is one start of another director.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +39,7 @@ type Track struct {
 	written os.FileInfo // nil: nothing was
 	failing bool        // and that was said
 	whole   bool        // it was synced since it joined
+	behind  bool        // it misses what came while it could not take it
 }
 
 // OpenTrack makes the file, with 0 in it.
@@ -147,7 +151,24 @@ func (t *Track) ask(ctx context.Context, d Director) (synced bool, because any) 
 		}
 		return false, err
 	}
-	return t.judge(status), status.State
+	whole := t.judge(status)
+	if len(status.Failing) > 0 {
+		t.behind = true
+		return false, failing(status)
+	}
+	if t.behind = t.behind && taking(status); t.behind {
+		return false, "it takes what it missed"
+	}
+	return whole, status.State
+}
+
+// failing says what a director cannot use.
+func failing(s peering.Status) string {
+	var all []string
+	for _, class := range slices.Sorted(maps.Keys(s.Failing)) {
+		all = append(all, fmt.Sprintf("%v: %v", class, s.Failing[class]))
+	}
+	return strings.Join(all, "; ")
 }
 
 // judge says whether a state counts as synced. One without a peer does: somebody

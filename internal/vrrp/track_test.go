@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ssyncp/ssyncp/internal/peering"
 	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
@@ -111,6 +112,41 @@ func TestTrackFileFallsWhenTheDirectorHangs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What cannot take what comes is not synced, whatever it was, until it has what it
+// missed. The state is that of the classes that can.
+func TestTrackFileFallsWhileSomethingCannotBeUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(director)
+		d.become(block.StateSynced)
+		path := filepath.Join(t.TempDir(), "synced")
+		w := watch(t, path, d)
+		for _, step := range []struct {
+			what    string
+			failing map[block.Class]error
+			resync  bool // of a peer that is there
+			want    string
+		}{
+			{"nothing fails", nil, false, "1\n"},
+			{"a resync by hand is no sign of a lack", nil, true, "1\n"},
+			{"one class fails", map[block.Class]error{block.ClassConntrack: errors.New("no table")}, false, "0\n"},
+			{"it takes what it missed", nil, true, "0\n"},
+			{"it has that", nil, false, "1\n"},
+			{"it is asked by hand again", nil, true, "1\n"},
+		} {
+			d.do(func() {
+				d.status.Failing = step.failing
+				d.status.Peers = []peering.PeerStatus{{Proven: true, Resync: step.resync}}
+			})
+			time.Sleep(2 * every)
+			t.Log(step.what)
+			says(t, path, step.want)
+		}
+		if text := w.log.String(); !strings.Contains(text, "conntrack: no table") {
+			t.Errorf("it does not say why:\n%s", text)
+		}
+	})
 }
 
 func TestTrackFileIsGoneAtAStop(t *testing.T) {
