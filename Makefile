@@ -45,7 +45,7 @@ kmod: ## Build kmod/ssyncp.ko, for KDIR or KERNEL
 build: ## Build bin/ssyncpd
 	CGO_ENABLED=0 go build -trimpath -ldflags='-X main.version=$(VERSION)' -o bin/ssyncpd ./cmd/ssyncpd
 
-test: lint unit flood fuzz kmod-check $(KERNELS:%=guest-%) dkms deb-check ## All of the following up to deb-check, with KERNELS
+test: lint unit flood fuzz kmod-check guests dkms deb-check ## All of the following up to deb-check, with KERNELS
 
 lint: ## gofmt, go vet, staticcheck, go.mod tidy
 	@lab/install-packages build
@@ -72,17 +72,25 @@ kmod-check: ## checkpatch, sparse and W=1 on the module: no warning
 	lab/check-module $(KERNELS)
 	lab/check-probes
 
+# Guests wait more than they compute: two share two processors well.
+guests: guest-runner ## The tests in a guest for each of KERNELS, at the same time
+	+$(MAKE) --jobs=2 --output-sync=target --assume-old=guest-runner parallel=yes $(KERNELS:%=guest-%)
+
 guest: guest-$(KERNEL) ## The tests in a guest, in KERNEL
 
 lab: guest ## The same by another name: make lab KERNEL=6.12
 
 # The tests are an ordinary Go package: what makes them run in a guest is -exec.
 GUESTS := $(sort $(KERNELS:%=guest-%) $(MATRIX:%=guest-%) guest-$(KERNEL))
-$(GUESTS): guest-%:
-	@lab/install-packages build guest $(if $(filter-out $(KERNELS),$*),matrix)
-	go build -o .cache/bin/guest ./lab/cmd/guest
+$(GUESTS): guest-%: guest-runner
+	@$(if $(filter-out $(KERNELS),$*),lab/install-packages matrix)
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='$(RUN)' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -kernel=$*' ./lab/guest
+
+# What go test runs the tests of a guest with.
+guest-runner:
+	@lab/install-packages build guest
+	go build -o .cache/bin/guest ./lab/cmd/guest
 
 dkms: build ## Prove dkms.conf: DKMS builds for each of KERNELS, guests load that
 	@lab/install-packages build guest dkms
@@ -121,16 +129,14 @@ matrix-check:
 stress: stress-$(KERNEL) ## What can happen to directors, all of it at once for STRESS, in KERNEL
 
 STRESSES := $(sort $(MATRIX:%=stress-%) stress-$(KERNEL))
-$(STRESSES): stress-%:
-	@lab/install-packages build guest matrix
-	go build -o .cache/bin/guest ./lab/cmd/guest
+$(STRESSES): stress-%: guest-runner
+	@lab/install-packages matrix
 	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run=TestStress \
 		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -limit=4h -append=STRESS=$(STRESS) -kernel=$*' ./lab/guest
 
 # The kernel notes who allocates from the caches that the module takes from.
-soak: ## Months of a pair with keepalived, in SOAK: no stream lost, no memory kept; SEED
-	@lab/install-packages build guest matrix
-	go build -o .cache/bin/guest ./lab/cmd/guest
+soak: guest-runner ## Months of a pair with keepalived, in SOAK: no stream lost, no memory kept; SEED
+	@lab/install-packages matrix
 	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run='^TestSoak$$' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -memory=1024 -limit=4h "-append=SOAK=$(SOAK) SOAK_SEED=$(SEED) slub_debug=U,kmalloc-cg-*,ip_vs_conn" -kernel=$(KERNEL)' ./lab/guest
 
@@ -141,23 +147,19 @@ CLUSTER_TESTS := TestLoss|TestPartition|TestLateLink|TestRebootedDirectorIsWhole
 CLUSTER_TESTS := $(CLUSTER_TESTS)|TestAnyOfThreeActiveDirectorsMayDie|TestThreeDirectorsStartAtOnce|TestRollingUpgrade.*|TestKeyRotation
 CLUSTER_TESTS := $(CLUSTER_TESTS)|TestStatefulFirewall|TestFirewallWithoutIPVS|TestFirewallComparedWithConntrackd|TestFirewallsAndTheirLink
 
-lab-cluster: ## The guest tests of version 2 among directors, in full: 100,000 connections, every order
-	@lab/install-packages build guest matrix compare
-	go build -o .cache/bin/guest ./lab/cmd/guest
+lab-cluster: guest-runner ## The guest tests of version 2 among directors, in full: 100,000 connections, every order
+	@lab/install-packages matrix compare
 	CGO_ENABLED=0 go test -count=1 -v -timeout=$(TIMEOUT) -run='^($(CLUSTER_TESTS))$$' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -append=CLUSTER=full -kernel=$(KERNEL)' ./lab/guest
 
-fuzz-device: ## Every system call of /dev/ssyncp with any argument, for FUZZ, in KERNEL; SEED
-	@lab/install-packages build guest matrix
-	go build -o .cache/bin/guest ./lab/cmd/guest
+fuzz-device: guest-runner ## Every system call of /dev/ssyncp with any argument, for FUZZ, in KERNEL; SEED
+	@lab/install-packages matrix
 	CGO_ENABLED=0 go test -count=1 -v -timeout=4h -run='^TestDeviceFuzz$$' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -memory=2048 -limit=4h "-append=FUZZ=$(FUZZ) FUZZ_SEED=$(SEED)" -kernel=$(KERNEL)' ./lab/guest
 
 # A tenth as fast: what is about being quick enough says nothing there.
-lab-debug: ## The tests in a guest, in a kernel with KASAN, lockdep, kmemleak ...
-	@lab/install-packages build guest
+lab-debug: guest-runner ## The tests in a guest, in a kernel with KASAN, lockdep, kmemleak ...
 	lab/fetch-kernel $(DEBUG_KERNEL)
-	go build -o .cache/bin/guest ./lab/cmd/guest
 	CGO_ENABLED=0 go test -count=1 -v -timeout=2h -run='$(RUN)' -skip='$(DEBUG_SKIP)' \
 		-exec='$(CURDIR)/.cache/bin/guest -put -interposer -memory=2048 -limit=2h -kernel=$(DEBUG_KERNEL)' ./lab/guest
 
@@ -196,7 +198,9 @@ clean: ## Remove what was built; .cache/kernels stays
 	rm -rf bin dist .cache/{bin,check,image,kmod}
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
+ifndef parallel
 .NOTPARALLEL:
-.PHONY: help kmod build test lint unit flood fuzz kmod-check guest lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
+endif
+.PHONY: help kmod build test lint unit flood fuzz kmod-check guest guests guest-runner lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \
 	demo failover bench bench-pipeline bench-kernel dkms install uninstall bench-ctnetlink bench-conntrack deb deb-check deb-upgrade rpm rpm-check trial clean \
 	$(GUESTS) $(STRESSES)

@@ -81,7 +81,7 @@ func (d *Director) StartDaemon(t testing.TB, c Config) *Daemon {
 		close(daemon.ended)
 	}()
 	t.Cleanup(func() {
-		if daemon.running() {
+		if daemon.Running() {
 			daemon.Stop(t)
 		}
 		if t.Failed() {
@@ -234,14 +234,15 @@ func (d *Daemon) await(t testing.TB) {
 		if stats.State&chardev.StateCapturing != 0 {
 			return
 		}
-		if !d.running() {
+		if !d.Running() {
 			t.Fatalf("%s: ssyncpd ended: %v\n%s", d.director.Name, d.err, d.Log())
 		}
 	}
 	t.Fatalf("%s: ssyncpd does not capture after %v\n%s", d.director.Name, startLimit, d.Log())
 }
 
-func (d *Daemon) running() bool {
+// Running reports whether it has not ended.
+func (d *Daemon) Running() bool {
 	select {
 	case <-d.ended:
 		return false

@@ -51,7 +51,7 @@ func TestActiveActive(t *testing.T) {
 			t.Fatal(r.Errors[0])
 		}
 	}
-	time.Sleep(twoPeriods)
+	c.told(t)
 
 	for i := range halves {
 		origins(t, c.Directors[i], "LOCAL", of[i])
@@ -94,7 +94,7 @@ func TestActiveActive(t *testing.T) {
 		}
 	}
 	// B tells of those it took over, and not again of those it had.
-	time.Sleep(twoPeriods)
+	c.told(t)
 	if told := counter(t, c.Directors[1], chardev.CounterReadRecords) - read; told != streams {
 		t.Errorf("director B tells of %d connections after it took over %d", told, streams)
 	}

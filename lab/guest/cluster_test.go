@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ssyncp/ssyncp/internal/admin"
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/lab/topology"
+	"github.com/ssyncp/ssyncp/pkg/chardev"
 )
 
 // twoPeriods is what a director has to tell its peers of a connection.
@@ -59,6 +61,46 @@ func (c *cluster) synced(t testing.TB) {
 		if d != nil {
 			d.Synced(t)
 		}
+	}
+}
+
+// told waits for what directors have to tell each other of a connection: two
+// periods. Where the machine is too busy to keep them, it waits until each has
+// looked for news twice, and has what the others told by then.
+func (c *cluster) told(t testing.TB) {
+	t.Helper()
+	ctx := t.Context()
+	status := func(i int) admin.Status {
+		s, err := c.daemons[i].Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	reads := make(map[int]uint64) // of those that run
+	for i, d := range c.daemons {
+		if d != nil && d.Running() {
+			reads[i] = counter(t, c.Directors[i], chardev.CounterReadCalls)
+		}
+	}
+	time.Sleep(twoPeriods)
+	last := make(map[string]uint64)
+	for i := range reads {
+		eventually(t, 10*time.Second, func() bool {
+			return counter(t, c.Directors[i], chardev.CounterReadCalls) >= reads[i]+2
+		}, "a daemon does not read")
+		s := status(i)
+		last[s.StartID] = s.Sequence
+	}
+	for i := range reads {
+		eventually(t, 10*time.Second, func() bool {
+			for _, p := range status(i).Peers {
+				if p.Sequence < last[p.StartID] || last[p.StartID] > 0 && p.Missing > 0 {
+					return false
+				}
+			}
+			return true
+		}, "a daemon does not have what its peers told")
 	}
 }
 

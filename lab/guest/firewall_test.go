@@ -118,7 +118,7 @@ table inet untracked {
 				t.Fatalf("through director A: %v", r.Errors[0])
 			}
 			mirrored(t, a, b, open...)
-			time.Sleep(twoPeriods)
+			c.told(t)
 			c.failOver(t, 0, 1)
 
 			if test.lost {
@@ -172,7 +172,7 @@ func TestFirewallWithoutIPVS(t *testing.T) {
 			if r := traffic.Exchange(open, crowdPatience); len(r.Lost) > 0 {
 				t.Fatalf("through director A: %v", r.Errors[0])
 			}
-			time.Sleep(twoPeriods)
+			c.told(t)
 			c.failOver(t, 0, 1)
 			if test.lost {
 				if r := traffic.Exchange(open, lostIn); len(r.Survived) > 0 {
@@ -236,7 +236,7 @@ func TestStatefulFirewallFTP(t *testing.T) {
 			}
 			client := dialFTP(t, c.Client, c.AddService(t, director.Service{Method: director.NAT}, ftpPort))
 			client.retrieve(t, open, size, func() {
-				time.Sleep(twoPeriods)
+				c.told(t)
 				c.failOver(t, 0, 1)
 			})
 			client.retrieve(t, open, 2*ftpChunk, func() {})

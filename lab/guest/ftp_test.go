@@ -84,7 +84,7 @@ func TestFTPFailover(t *testing.T) {
 		// had of the control connection.
 		failOver := func(t *testing.T, c *cluster) ipvs.Conn {
 			t.Helper()
-			time.Sleep(twoPeriods)
+			c.told(t)
 			pairs := compare(t, c.Directors[0], c.Directors[1])
 			control := find(t, pairs, isFTPControl).owner
 			if control.Out.Delta != mode.grown || control.In != (ipvs.Sequence{}) {
@@ -150,7 +150,7 @@ func TestFTPFailoverFirstPacketLost(t *testing.T) {
 	serveFTP(t, server.Namespace, server.Address) // shorter than the virtual address
 	client := dialFTP(t, c.Client, c.AddService(t, director.Service{Method: director.NAT}, ftpPort))
 	client.passive(t, topology.Virtual)
-	time.Sleep(twoPeriods)
+	c.told(t)
 	b := c.Directors[1]
 	control := find(t, compare(t, c.Directors[0], b), isFTPControl).owner
 	if control.Out.Delta == 0 {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/ssyncp/ssyncp/lab/director"
 	"github.com/ssyncp/ssyncp/lab/topology"
@@ -77,7 +76,7 @@ func TestFirewallFTP(t *testing.T) {
 						return moved == (name == "PASV") && moved == (list[0].Status&conntrack.SeqAdjusted != 0)
 					}, fmt.Sprintf("%s lacks the helper of the control connection, or what %s does to its sequence numbers", d.Name, name))
 				}
-				time.Sleep(twoPeriods)
+				c.told(t)
 				c.failOver(t, 0, 1)
 			})
 			client.retrieve(t, open, 2*ftpChunk, func() {})

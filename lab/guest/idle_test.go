@@ -51,7 +51,7 @@ func TestIdleStreamIsKeptAlive(t *testing.T) {
 		}
 	}
 
-	time.Sleep(twoPeriods)
+	c.told(t)
 	for listening := true; listening; time.Sleep(100 * time.Millisecond) {
 		listening = false
 		onA, onB := a.ByClient(t), b.ByClient(t)
@@ -76,7 +76,7 @@ func TestIdleStreamIsKeptAlive(t *testing.T) {
 			}
 		}
 	}
-	time.Sleep(twoPeriods)
+	c.told(t)
 	c.failOver(t, 0, 1)
 	for _, s := range speakers {
 		if err := s.Exchange(); err != nil {

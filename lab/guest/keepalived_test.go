@@ -134,6 +134,7 @@ func (p *pair) neverSynced(t *testing.T, i int, limit time.Duration) {
 
 // streams are what has to survive everything.
 type streams struct {
+	pair   *pair
 	client traffic.Client
 	open   []*traffic.Stream
 }
@@ -145,7 +146,7 @@ func (s *streams) more(t *testing.T, n int, virtual netip.AddrPort) {
 		t.Fatal(err)
 	}
 	s.open = append(s.open, open...)
-	time.Sleep(twoPeriods)
+	s.pair.told(t)
 }
 
 func (s *streams) goOn(t *testing.T, how string) {
@@ -157,7 +158,7 @@ func (s *streams) goOn(t *testing.T, how string) {
 	if len(r.Lost) > 0 {
 		t.FailNow()
 	}
-	time.Sleep(twoPeriods)
+	s.pair.told(t)
 }
 
 // neverFaulty expects that no instance was in FAULT.
@@ -190,7 +191,7 @@ func TestKeepalivedFailover(t *testing.T) {
 			p.isSynced(t, 0)
 			p.isSynced(t, 1)
 			p.settled(t, 0)
-			s := &streams{client: traffic.Client{Namespace: p.Client}}
+			s := &streams{pair: p, client: traffic.Client{Namespace: p.Client}}
 			defer func() { traffic.CloseAll(s.open) }()
 			s.more(t, some, p.virtual)
 			s.goOn(t, "through lb1")
@@ -247,7 +248,7 @@ func TestKeepalivedWithADaemonThatIsKilled(t *testing.T) {
 	p.startKeepalived(t, 1)
 	p.isSynced(t, 1)
 	p.master(t, 0)
-	s := &streams{client: traffic.Client{Namespace: p.Client}}
+	s := &streams{pair: p, client: traffic.Client{Namespace: p.Client}}
 	defer func() { traffic.CloseAll(s.open) }()
 	s.more(t, 30, p.virtual)
 

@@ -25,7 +25,7 @@ func TestKeepalivedIsStopped(t *testing.T) {
 	p.isSynced(t, 0)
 	p.isSynced(t, 1)
 	p.settled(t, 0)
-	s := &streams{client: traffic.Client{Namespace: p.Client}}
+	s := &streams{pair: p, client: traffic.Client{Namespace: p.Client}}
 	defer func() { traffic.CloseAll(s.open) }()
 	s.more(t, some, p.virtual)
 	resets := watchResets(t, p.Client, p.virtual.Addr().String())

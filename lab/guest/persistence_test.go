@@ -27,7 +27,7 @@ func TestPersistence(t *testing.T) {
 		serverOf[source] = visit(source).Server
 		source = source.Next()
 	}
-	time.Sleep(twoPeriods)
+	c.told(t)
 
 	onA, onB := templates(t, a), templates(t, b)
 	if len(onA) != len(serverOf) {

@@ -38,7 +38,7 @@ func TestTakeover(t *testing.T) {
 		if len(r.Lost) > 0 {
 			t.FailNow()
 		}
-		time.Sleep(twoPeriods)
+		c.told(t)
 	}
 	goOn("A")
 

@@ -27,7 +27,7 @@ func TestUDPFailover(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer traffic.CloseAll(open)
-			time.Sleep(twoPeriods)
+			c.told(t)
 			c.failOver(t, 0, 1)
 
 			r := traffic.Exchange(open, crowdPatience)
