@@ -286,6 +286,47 @@ func TestWhatHadPacketsHereIsChangedByFresherNewsOnly(t *testing.T) {
 	}
 }
 
+// Of the packets that end a connection one firewall may have the last but one, and
+// the other one, which the route leads to by then, the last: an ACK that changes
+// nothing there.
+func TestWhatHadPacketsHereGoesFurtherOn(t *testing.T) {
+	const left, ago = 5 * 24 * time.Hour, 10 * time.Second
+	here := ctnetlinktest.Flow(conntrack.TCP, "192.0.2.1:1", "198.51.100.1:80")
+	further := here
+	further.State, further.Timeout = conntrack.TCPLastAck, 30*time.Second
+	other := further // connection of the same tuple
+	other.Reply.Source, other.Status = addr("10.0.0.1:8080"), other.Status|conntrack.DestNAT
+	for _, tt := range []struct {
+		name  string
+		news  conntrack.Entry
+		age   time.Duration
+		taken bool
+	}{
+		{"at the same time", further, ago, true},
+		{"a little before", further, ago + 500*time.Millisecond, true},
+		{"long before", further, ago + 3*time.Second, false},
+		{"at the same time, of another connection", other, ago, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDirector(t)
+			d.make(t, left-ago, here)
+			in := tt.news
+			in.Age = tt.age
+			d.hears(t, bodyOf(t, in))
+			got, _ := d.find(t, here)
+			if taken := got.Entry.State == in.State; taken != tt.taken || got.Entry.Reply != here.Reply {
+				t.Errorf("taken: %v, got %v", taken, &got.Entry)
+			}
+			if tt.taken && (got.TimeLeft > in.Timeout-ago+time.Second || got.TimeLeft < in.Timeout-in.Age-time.Second) {
+				t.Errorf("%v left", got.TimeLeft)
+			}
+			if n := d.counters.Counts.Value(conntrackclass.Stale); (n == 1) == tt.taken {
+				t.Errorf("%d counted as stale", n)
+			}
+		})
+	}
+}
+
 // What a peer said of a connection that had packets here just before is judged once
 // more: by then there may be none any more.
 func TestWhatHadPacketsHereIsTriedOnceMore(t *testing.T) {

@@ -216,6 +216,8 @@ func (o *Objects) judge(in *incoming, now time.Time) {
 			o.pass(in, Local)
 			o.withhold(in, now)
 			return
+		case in.ahead(&in.here) && in.entry.Age < age+progressSlack:
+			// Whoever had the packet before the last one knows more.
 		case in.entry.Age >= age-time.Second: // which is rounded
 			o.pass(in, Stale)
 			return
