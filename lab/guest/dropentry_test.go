@@ -61,7 +61,7 @@ func TestDropEntry(t *testing.T) {
 	// All that B could say is said again.
 	c.daemons[1].Stop(t)
 	c.start(t, 1)
-	time.Sleep(twoPeriods)
+	c.told(t)
 	back := 0
 	for client := range halfOpen(a) {
 		if dropped[client] {

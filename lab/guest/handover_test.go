@@ -15,13 +15,7 @@ func TestDaemonThatIsStoppedHandsOver(t *testing.T) {
 	// busy is what telling takes in a guest that has to wait for its processors.
 	const busy = time.Second
 	p := newPair(t)
-	for i := range p.Directors {
-		p.startKeepalived(t, i)
-		p.startDaemon(t, i)
-	}
-	p.isSynced(t, 0)
-	p.isSynced(t, 1)
-	p.settled(t, 0)
+	p.boot(t)
 	a := arrive(traffic.Client{Namespace: p.Client, Patience: pairPatience}, p.virtual)
 	time.Sleep(time.Second)
 

@@ -66,6 +66,20 @@ func (p *pair) startDaemon(t *testing.T, i int) {
 	p.daemons[i] = p.Directors[i].StartDaemon(t, director.Config{Extra: "[vrrp]\nfifo = \"" + p.Directors[i].FIFO() + "\"\n"})
 }
 
+// boot starts everything on both at once, and waits until they have what they need
+// of each other, and lb1 is master.
+func (p *pair) boot(t *testing.T) {
+	t.Helper()
+	for i := range p.Directors {
+		p.startKeepalived(t, i)
+		p.startDaemon(t, i)
+	}
+	for i := range p.Directors {
+		p.isSynced(t, i)
+	}
+	p.settled(t, 0)
+}
+
 // off pulls the plug of a director.
 func (p *pair) off(t *testing.T, i int) {
 	t.Helper()
@@ -134,14 +148,13 @@ func (p *pair) neverSynced(t *testing.T, i int, limit time.Duration) {
 
 // streams are what has to survive everything.
 type streams struct {
-	pair   *pair
-	client traffic.Client
-	open   []*traffic.Stream
+	pair *pair
+	open []*traffic.Stream
 }
 
 func (s *streams) more(t *testing.T, n int, virtual netip.AddrPort) {
 	t.Helper()
-	open, err := s.client.OpenMany(n, time.Second, virtual)
+	open, err := traffic.Client{Namespace: s.pair.Client}.OpenMany(n, time.Second, virtual)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,14 +197,8 @@ func TestKeepalivedFailover(t *testing.T) {
 	}{{"ssyncpd first", true}, {"keepalived first", false}} {
 		t.Run(order.name, func(t *testing.T) {
 			p := newPair(t)
-			for i := range p.Directors { // both boot at once
-				p.startKeepalived(t, i)
-				p.startDaemon(t, i)
-			}
-			p.isSynced(t, 0)
-			p.isSynced(t, 1)
-			p.settled(t, 0)
-			s := &streams{pair: p, client: traffic.Client{Namespace: p.Client}}
+			p.boot(t)
+			s := &streams{pair: p}
 			defer func() { traffic.CloseAll(s.open) }()
 			s.more(t, some, p.virtual)
 			s.goOn(t, "through lb1")
@@ -248,7 +255,7 @@ func TestKeepalivedWithADaemonThatIsKilled(t *testing.T) {
 	p.startKeepalived(t, 1)
 	p.isSynced(t, 1)
 	p.master(t, 0)
-	s := &streams{pair: p, client: traffic.Client{Namespace: p.Client}}
+	s := &streams{pair: p}
 	defer func() { traffic.CloseAll(s.open) }()
 	s.more(t, 30, p.virtual)
 

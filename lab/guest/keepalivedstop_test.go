@@ -18,14 +18,8 @@ import (
 func TestKeepalivedIsStopped(t *testing.T) {
 	const some = 30
 	p := newPair(t)
-	for i := range p.Directors {
-		p.startKeepalived(t, i)
-		p.startDaemon(t, i)
-	}
-	p.isSynced(t, 0)
-	p.isSynced(t, 1)
-	p.settled(t, 0)
-	s := &streams{pair: p, client: traffic.Client{Namespace: p.Client}}
+	p.boot(t)
+	s := &streams{pair: p}
 	defer func() { traffic.CloseAll(s.open) }()
 	s.more(t, some, p.virtual)
 	resets := watchResets(t, p.Client, p.virtual.Addr().String())

@@ -69,7 +69,7 @@ func TestLifetimes(t *testing.T) {
 			t.Fatal(err)
 		}
 		// What is over before it was ever told is not told.
-		time.Sleep(twoPeriods)
+		c.told(t)
 		if err := closed.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestLifetimes(t *testing.T) {
 			exchange(t, stream)
 			exchange(t, flow)
 		}
-		time.Sleep(twoPeriods)
+		c.told(t)
 		compare(t, "ESTABLISHED", "UDP")
 	})
 }

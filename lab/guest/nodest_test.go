@@ -105,7 +105,7 @@ func TestExpireNoDest(t *testing.T) {
 						t.Errorf("through director A: %v", err)
 					}
 				}
-				time.Sleep(twoPeriods)
+				c.told(t)
 			}
 			if n := has(dropper); n != 0 {
 				t.Errorf("%d of %d are back", n, len(lost))
