@@ -198,7 +198,7 @@ clean: ## Remove what was built; .cache/kernels stays
 	rm -rf bin dist .cache/{bin,check,image,kmod}
 	@[[ ! -e .cache/kernels/$(KERNEL)/build ]] || $(MAKE) -C kmod KDIR=$(CURDIR)/.cache/kernels/$(KERNEL)/build clean
 
-ifndef parallel
+ifndef parallel # but for guests
 .NOTPARALLEL:
 endif
 .PHONY: help kmod build test lint unit flood fuzz kmod-check guest guests guest-runner lab matrix matrix-check matrix-stress lab-debug lab-cluster stress soak fuzz-device \

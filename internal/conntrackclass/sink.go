@@ -211,14 +211,18 @@ func (o *Objects) judge(in *incoming, now time.Time) {
 	}
 	if !isCopy || !c.untouched(in.left, o.copies.milliseconds(now)) {
 		o.timeouts.put(&in.here, in.left)
-		switch age := in.here.Age; {
+		age := in.here.Age
+		limit := age - time.Second // which is rounded
+		if in.ahead(&in.here) {
+			// Whoever had the packet before the last one knows more.
+			limit = age + progressSlack
+		}
+		switch {
 		case age < localHold:
 			o.pass(in, Local)
 			o.withhold(in, now)
 			return
-		case in.ahead(&in.here) && in.entry.Age < age+progressSlack:
-			// Whoever had the packet before the last one knows more.
-		case in.entry.Age >= age-time.Second: // which is rounded
+		case in.entry.Age >= limit:
 			o.pass(in, Stale)
 			return
 		}

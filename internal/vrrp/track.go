@@ -151,15 +151,32 @@ func (t *Track) ask(ctx context.Context, d Director) (synced bool, because any) 
 		}
 		return false, err
 	}
-	whole := t.judge(status)
-	if len(status.Failing) > 0 {
-		t.behind = true
-		return false, failing(status)
+	return t.judge(status)
+}
+
+// judge says whether a director counts as synced, and why. One without a peer does: somebody
+// has to be master. Degraded does not while a director joins: services that are
+// not configured yet have refused what they will be there for in a moment, and a
+// director that lacks them for good should not take them from one that has them.
+// Later it does: that a peer is given a new service first is no reason to give
+// addresses away. What cannot use all that it carries does not, whatever its state,
+// until it has what it missed.
+func (t *Track) judge(s peering.Status) (synced bool, because any) {
+	switch s.State {
+	case block.StateSynced, block.StateSyncedAlone:
+		t.whole = true
+	case block.StateDegraded:
+	default:
+		t.whole = false
 	}
-	if t.behind = t.behind && taking(status); t.behind {
+	t.behind = len(s.Failing) > 0 || t.behind && taking(s)
+	switch {
+	case len(s.Failing) > 0:
+		return false, failing(s)
+	case t.behind:
 		return false, "it takes what it missed"
 	}
-	return whole, status.State
+	return t.whole, s.State
 }
 
 // failing says what a director cannot use.
@@ -169,23 +186,6 @@ func failing(s peering.Status) string {
 		all = append(all, fmt.Sprintf("%v: %v", class, s.Failing[class]))
 	}
 	return strings.Join(all, "; ")
-}
-
-// judge says whether a state counts as synced. One without a peer does: somebody
-// has to be master. Degraded does not while a director joins: services that are
-// not configured yet have refused what they will be there for in a moment, and a
-// director that lacks them for good should not take them from one that has them.
-// Later it does: that a peer is given a new service first is no reason to give
-// addresses away.
-func (t *Track) judge(s peering.Status) bool {
-	switch s.State {
-	case block.StateSynced, block.StateSyncedAlone:
-		t.whole = true
-	case block.StateDegraded:
-	default:
-		t.whole = false
-	}
-	return t.whole
 }
 
 // set writes the file where it is not what it should be.

@@ -41,6 +41,15 @@ func watch(t *testing.T, path string, d Director) *watched {
 	return &watched{track, out, stop}
 }
 
+// watchSynced is watch for a director that is synced.
+func watchSynced(t *testing.T) (d *director, path string, w *watched) {
+	t.Helper()
+	d = new(director)
+	d.become(block.StateSynced)
+	path = filepath.Join(t.TempDir(), "synced")
+	return d, path, watch(t, path, d)
+}
+
 // says expects a text in a file; none is no file.
 func says(t *testing.T, path, want string) {
 	t.Helper()
@@ -94,10 +103,7 @@ func TestTrackFileFallsWhenTheDirectorHangs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := new(director)
-				d.become(block.StateSynced)
-				path := filepath.Join(t.TempDir(), "synced")
-				w := watch(t, path, d)
+				d, path, w := watchSynced(t)
 				time.Sleep(time.Minute)
 				says(t, path, "1\n")
 				d.do(func() { breaks(d) })
@@ -118,10 +124,7 @@ func TestTrackFileFallsWhenTheDirectorHangs(t *testing.T) {
 // missed. The state is that of the classes that can.
 func TestTrackFileFallsWhileSomethingCannotBeUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := new(director)
-		d.become(block.StateSynced)
-		path := filepath.Join(t.TempDir(), "synced")
-		w := watch(t, path, d)
+		d, path, w := watchSynced(t)
 		for _, step := range []struct {
 			what    string
 			failing map[block.Class]error
@@ -151,10 +154,7 @@ func TestTrackFileFallsWhileSomethingCannotBeUsed(t *testing.T) {
 
 func TestTrackFileIsGoneAtAStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := new(director)
-		d.become(block.StateSynced)
-		path := filepath.Join(t.TempDir(), "synced")
-		w := watch(t, path, d)
+		d, path, w := watchSynced(t)
 		time.Sleep(every)
 		d.do(func() { d.hangs = true }) // even then
 		time.Sleep(every)
@@ -187,10 +187,7 @@ func TestTrackFileOfADaemonThatWasKilledIsZeroAtTheStart(t *testing.T) {
 
 func TestTrackFileThatSomebodyTouchesIsMadeTrueAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := new(director)
-		d.become(block.StateSynced)
-		path := filepath.Join(t.TempDir(), "synced")
-		w := watch(t, path, d)
+		d, path, w := watchSynced(t)
 		time.Sleep(every)
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
@@ -304,10 +301,7 @@ func TestRefusedTrackFiles(t *testing.T) {
 
 func TestTrackFileOfAnotherDaemonIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := new(director)
-		d.become(block.StateSynced)
-		path := filepath.Join(t.TempDir(), "synced")
-		watch(t, path, d)
+		_, path, _ := watchSynced(t)
 		time.Sleep(every)
 		log, _ := logger()
 		if _, err := OpenTrack(path, NewCounters(), log); !errors.Is(err, ErrInUse) {
