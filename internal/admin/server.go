@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -63,7 +62,7 @@ type Parts struct {
 	SyncID   uint8
 	Director Director // nil with version 1
 	// NotCarried are Status', those for good.
-	NotCarried map[string]string
+	NotCarried map[block.Class]error
 	// Connections is nil with version 1.
 	Connections Connections
 	Roles       Roles
@@ -78,7 +77,7 @@ type Parts struct {
 // Status is of this moment. Where the director does not answer, there are all
 // the same the counters, which need nobody to answer.
 func (p *Parts) Status(ctx context.Context) (s Status, err error) {
-	s = Status{Version: p.Version, Protocol: p.Protocol, SyncID: p.SyncID, NotCarried: p.NotCarried}
+	s = Status{Version: p.Version, Protocol: p.Protocol, SyncID: p.SyncID}
 	s.Counters, s.Troubles = values(p.Counters())
 	s.Classes = []string{block.ClassIPVS.String()}
 	if p.Connections != nil {
@@ -87,6 +86,7 @@ func (p *Parts) Status(ctx context.Context) (s Status, err error) {
 			s.Classes = append(s.Classes, c.String())
 		}
 	}
+	s.except(p.NotCarried)
 	if p.Director == nil {
 		return s, nil
 	}
@@ -99,15 +99,12 @@ func (p *Parts) Status(ctx context.Context) (s Status, err error) {
 	return s, nil
 }
 
-// except takes what cannot be used out of what is carried.
-func (s *Status) except(failing map[block.Class]error) {
-	if len(failing) == 0 {
-		return
-	}
-	if s.NotCarried = maps.Clone(s.NotCarried); s.NotCarried == nil {
-		s.NotCarried = make(map[string]string)
-	}
-	for class, why := range failing {
+// except takes classes out of what is carried.
+func (s *Status) except(classes map[block.Class]error) {
+	for class, why := range classes {
+		if s.NotCarried == nil {
+			s.NotCarried = make(map[string]string)
+		}
 		s.NotCarried[class.String()] = why.Error()
 		s.Classes = slices.DeleteFunc(s.Classes, func(c string) bool { return c == class.String() })
 	}

@@ -154,7 +154,7 @@ func (h *holdings) failing() map[block.Class]error {
 		if failing == nil {
 			failing = make(map[block.Class]error)
 		}
-		failing[k.class] = cmp.Or(k.failure, k.retry.because, errClosed)
+		failing[k.class] = cmp.Or(k.failure, k.retry.because)
 	}
 	return failing
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/config"
 	"github.com/ssyncp/ssyncp/internal/counters"
 	"github.com/ssyncp/ssyncp/internal/vrrp"
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
 // director is asked from outside: *cluster.Director.
@@ -33,7 +34,7 @@ type speaker interface {
 	// traffic counts what goes over the links.
 	traffic() admin.Traffic
 	// notCarried says of classes that ought to be carried why they are not.
-	notCarried() map[string]string
+	notCarried() map[block.Class]error
 	// director is what people and VRRP may ask; nil where there is no such
 	// thing.
 	director() director

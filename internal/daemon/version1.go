@@ -11,6 +11,7 @@ import (
 	"github.com/ssyncp/ssyncp/internal/ipvssync"
 	"github.com/ssyncp/ssyncp/internal/transport"
 	"github.com/ssyncp/ssyncp/pkg/wire"
+	"github.com/ssyncp/ssyncp/pkg/wire/block"
 )
 
 // version1 is the speaker of version 1.
@@ -100,7 +101,7 @@ func (v *version1) traffic() (t admin.Traffic) {
 	return t
 }
 
-func (v *version1) notCarried() map[string]string { return nil }
+func (v *version1) notCarried() map[block.Class]error { return nil }
 
 func (v *version1) director() director { return nil }
 

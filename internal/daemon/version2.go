@@ -31,7 +31,7 @@ type version2 struct {
 	device  ipvsdevice.Opener
 	tracked *conntrackclass.Counters // nil: not carried
 	entries *conntrackclass.Table    // nil: not carried
-	missing map[string]string        // classes, and why they are not carried
+	missing map[block.Class]error    // why they are not carried
 	daemon  *daemon
 
 	old   *version1 // nil: version 1 is not spoken
@@ -102,7 +102,7 @@ func newVersion2(d *daemon, cfg config.Config, open ipvsdevice.Opener) (*version
 func (v *version2) addConntrack(c config.Conntrack, parts *cluster.Parts) (err error) {
 	if err := conntrackclass.Check(); err != nil {
 		v.daemon.log.Error("conntrack entries are not carried, IPVS connections are", "error", err)
-		v.missing = map[string]string{block.ClassConntrack.String(): err.Error()}
+		v.missing = map[block.Class]error{block.ClassConntrack: err}
 		return nil
 	}
 	v.tracked = conntrackclass.NewCounters()
@@ -251,7 +251,7 @@ func (v *version2) traffic() (t admin.Traffic) {
 	return t
 }
 
-func (v *version2) notCarried() map[string]string { return v.missing }
+func (v *version2) notCarried() map[block.Class]error { return v.missing }
 
 func (v *version2) director() director { return v.cluster }
 
